@@ -1,0 +1,1 @@
+//! Payment channels inside Ark VTXOs.
