@@ -1,0 +1,47 @@
+# What a newcomer runs. Every target first installs what it needs, or says what is missing (scripts/prepare.sh).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench bindings fmt
+
+# Outside the checkout, so that a clean clone starts from what was built before.
+cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/virtual-channels
+export CARGO_TARGET_DIR ?= $(cache)/target
+export PATH := $(PATH):$(HOME)/.cargo/bin
+debug := $(CARGO_TARGET_DIR)/debug
+# The demo and the tests start this program: bitcoind, Esplora, faucet and operator in one.
+export REGTEST := $(debug)/regtest
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+# OPERATOR, ESPLORA and FAUCET reach the demo as environment variables, as make does with all variables it is given.
+# The profile is dev in both cases: it shares all its parts with `make test`, and the C code in it is optimised.
+ifdef OPERATOR
+demo: ## fund, open, 1 000 offline payments, close, settle, refund (OPERATOR= ESPLORA= [FAUCET=]: against any arkd)
+	@scripts/prepare.sh rust
+	@cargo build --example demo
+	@$(debug)/examples/demo
+else
+demo:
+	@scripts/prepare.sh rust bitcoind
+	@cargo build -p virtual-channels --example demo -p regtest --bin regtest
+	@BITCOIND="$$(scripts/bitcoind.sh)" $(debug)/examples/demo
+endif
+
+test: ## formatting, lints, licences, all Rust tests, the Kotlin test
+	@scripts/test.sh
+
+bench: ## the figures, also in target/bench.json
+	@scripts/prepare.sh rust
+	@mkdir -p target
+	@BENCH_JSON="$(CURDIR)/target/bench.json" cargo bench --bench channel
+	@echo "bench: written to target/bench.json"
+
+bindings: ## Kotlin and Swift sources from the built library, in bindings/generated
+	@scripts/prepare.sh rust
+	@scripts/bindings.sh
+
+fmt: ## formats all Rust code
+	@cargo fmt --all

@@ -1,0 +1,36 @@
+#!/bin/bash
+# Everything that must hold before a change lands; stops at the first thing that does not.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target} CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
+export REGTEST=$CARGO_TARGET_DIR/debug/regtest
+
+now=
+trap '[ $? = 0 ] || echo "test: FAILED at: ${now:-start}"' EXIT
+# step NAME COMMAND…
+step() {
+    now=$1; shift
+    echo
+    echo "test: $now"
+    local began=$SECONDS
+    "$@"
+    echo "test: $now: ok, $((SECONDS - began)) s"
+}
+
+kotlin() {
+    scripts/bindings.sh --built
+    mvn -B -ntp -f android/pom.xml -Dkotlin.compiler.daemon=false -Dlibrary.dir="$CARGO_TARGET_DIR/debug" test
+}
+
+step "what is needed" scripts/prepare.sh rust lint deny bitcoind kotlin strace
+BITCOIND=$(scripts/bitcoind.sh)
+export BITCOIND
+step "formatting" cargo fmt --all --check
+step "bans, licences, sources, advisories" scripts/deny.sh
+step "lints" cargo clippy --workspace --all-targets -- -D warnings
+# Tests start these as child processes.
+step "build" cargo build --workspace --all-targets
+step "Rust tests" cargo test --workspace
+step "Kotlin test" kotlin
+echo
+echo "test: ok, $SECONDS s"
