@@ -1,1 +1,4 @@
 //! Payment channels inside Ark VTXOs.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+pub mod channel;

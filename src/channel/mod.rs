@@ -1,0 +1,36 @@
+//! The protocol, pure: no I/O, no clock, no async.
+//!
+//! One file an idea. Bytes from outside become checked types in [`message`] and [`terms`]; everything else takes those
+//! types and cannot be handed a wrong one.
+
+pub mod amount;
+pub mod authorisation;
+pub mod branch;
+pub mod deadline;
+mod error;
+pub mod intent;
+pub mod message;
+pub mod network;
+pub mod offchain;
+pub mod operator_info;
+pub mod payer;
+pub mod psbt;
+pub mod receiver;
+pub mod script;
+pub mod sighash;
+pub mod terms;
+pub mod text;
+pub mod time;
+pub mod transactions;
+pub mod update;
+
+pub use authorisation::Authorisation;
+pub use error::ChannelError;
+pub use network::Network;
+pub use operator_info::OperatorInfo;
+pub use script::{ArkAddress, TapTree};
+pub use secp256k1::SECP256K1;
+pub use terms::{ChannelId, ChannelTerms, Party, Payout};
+pub use time::{Delay, Unit};
+pub use transactions::Channel;
+pub use update::ChannelUpdate;
