@@ -1,0 +1,71 @@
+package org.virtualchannels
+
+import java.io.File
+import java.net.URI
+import java.net.http.HttpClient
+import java.net.http.HttpRequest
+import java.net.http.HttpResponse
+import java.time.Duration
+import java.util.concurrent.CompletableFuture
+import java.util.concurrent.TimeUnit
+import kotlin.concurrent.thread
+
+/**
+ * A regtest of one's own: bitcoind, Esplora, a faucet and an Ark operator, on free ports of this machine.
+ *
+ * It is the program `regtest` of the workspace; the environment variable REGTEST (or the system property `regtest`) says where
+ * it is. What it logs is in `target/regtest.log`.
+ */
+class RegtestProcess private constructor(private val process: Process, ready: Map<String, String>) : AutoCloseable {
+    /** The operator's gRPC address. */
+    val operator: String = ready.getValue("operator")
+
+    /** The Esplora API's address. */
+    val esplora: String = ready.getValue("esplora")
+    private val faucet: String = ready["faucet"] ?: esplora
+
+    /** Pays to the address; it confirms with the next block that is mined. */
+    fun pay(address: String, sats: ULong) = post("$faucet/faucet/$address/$sats")
+
+    /** Mines blocks, the first of them so many seconds after the chain's clock. */
+    fun mine(blocks: Int, afterSeconds: Long = 0) = post("$faucet/mine/$blocks?after=$afterSeconds")
+
+    private fun post(url: String) {
+        val request = HttpRequest.newBuilder(URI(url)).timeout(CALL_LIMIT).POST(HttpRequest.BodyPublishers.noBody()).build()
+        val answer = http.send(request, HttpResponse.BodyHandlers.ofString())
+        check(answer.statusCode() == 200) { "$url answered ${answer.statusCode()}: ${answer.body()}" }
+    }
+
+    /** Ends the program and all that it started. */
+    override fun close() {
+        // It ends when its standard input does, as it would if this process were killed.
+        process.outputStream.close()
+        if (!process.waitFor(20, TimeUnit.SECONDS)) process.destroyForcibly()
+    }
+
+    companion object {
+        private val START_LIMIT = Duration.ofSeconds(120)
+        private val CALL_LIMIT = Duration.ofSeconds(60)
+        private val http: HttpClient = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build()
+
+        /** Starts one, and returns once it takes calls. */
+        fun start(vararg arguments: String): RegtestProcess {
+            val program = System.getProperty("regtest") ?: System.getenv("REGTEST") ?: error("REGTEST must name the program regtest")
+            val process = ProcessBuilder(program, *arguments).redirectError(File("target/regtest.log")).start()
+            val first = CompletableFuture<String?>()
+            // Reading on keeps a program that prints more from standing still at a full pipe.
+            thread(isDaemon = true) { process.inputReader().useLines { lines -> lines.forEach { first.complete(it) } }; first.complete(null) }
+            try {
+                val line = first.get(START_LIMIT.toSeconds(), TimeUnit.SECONDS) ?: error("$program ended with ${process.waitFor()}; see target/regtest.log")
+                return RegtestProcess(process, addresses(line))
+            } catch (failure: Exception) {
+                process.destroyForcibly()
+                throw failure
+            }
+        }
+
+        /** The line is one flat JSON object of strings. */
+        private fun addresses(line: String): Map<String, String> =
+            Regex("\"(\\w+)\"\\s*:\\s*\"([^\"]*)\"").findAll(line).associate { it.groupValues[1] to it.groupValues[2] }
+    }
+}
