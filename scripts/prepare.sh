@@ -32,7 +32,7 @@ debian() {
         $as apt-get update -qq >&2 || say "apt-get update failed; going on with the lists that are here"
         apt_updated=1
     fi
-    $as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2 ||
+    $as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null ||
         missing+=("$what  (apt-get install $* failed)")
 }
 
