@@ -26,6 +26,7 @@ pub mod update;
 
 pub use authorisation::Authorisation;
 pub use error::ChannelError;
+pub use message::{Accept, Invite, Message, Offer, Receipt, UpdateMessage};
 pub use network::Network;
 pub use operator_info::OperatorInfo;
 pub use script::{ArkAddress, TapTree};

@@ -2,7 +2,7 @@
 
 use bitcoin::hashes::{Hash, HashEngine, sha256};
 use bitcoin::key::TweakedPublicKey;
-use bitcoin::{Amount, OutPoint, Script, ScriptBuf, XOnlyPublicKey, absolute};
+use bitcoin::{Amount, OutPoint, Script, ScriptBuf, Sequence, XOnlyPublicKey, absolute};
 
 use super::script::{cltv_multisig, csv_multisig, multisig};
 use super::{ArkAddress, ChannelError, Delay, Network, OperatorInfo, TapTree, Unit};
@@ -111,6 +111,37 @@ impl ChannelTerms {
         bytes.extend(self.d1.sequence().to_consensus_u32().to_be_bytes());
         bytes.extend(self.d2.sequence().to_consensus_u32().to_be_bytes());
         bytes
+    }
+
+    /// Reads [`ChannelTerms::canonical`] back, as it was stored.
+    pub fn from_canonical(bytes: &[u8]) -> Result<Self, ChannelError> {
+        let malformed = || ChannelError::Malformed { what: "stored terms" };
+        let mut rest = bytes;
+        let mut take = |count: usize| -> Result<&[u8], ChannelError> {
+            let (taken, left) = rest.split_at_checked(count).ok_or_else(malformed)?;
+            rest = left;
+            Ok(taken)
+        };
+        let [1, network] = *take(2)? else { return Err(malformed()) };
+        let mut key = || XOnlyPublicKey::from_slice(take(32)?).map_err(|_| ChannelError::InvalidKey);
+        let operator = key()?;
+        let mut party = || Ok(Party { key: key()?, ark_payout: Payout(key()?), chain_payout: Payout(key()?) });
+        let (payer, receiver) = (party()?, party()?);
+        let mut number = |count: usize| -> Result<u64, ChannelError> {
+            Ok(take(count)?.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+        };
+        let delay = |number: u64| Delay::from_sequence(Sequence::from_consensus(number as u32));
+        let terms = Self {
+            network: Network::from_code(network.into())?,
+            operator,
+            payer,
+            receiver,
+            capacity: Amount::from_sat(number(8)?),
+            locktime: absolute::LockTime::from_consensus(number(4)? as u32),
+            d1: delay(number(4)?)?,
+            d2: delay(number(4)?)?,
+        };
+        if rest.is_empty() { Ok(terms) } else { Err(malformed()) }
     }
 
     /// The id of the channel with these terms in the VTXO `funding`.

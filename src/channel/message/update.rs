@@ -1,0 +1,83 @@
+//! The payment as it travels: the update, the authorisation until it is acknowledged, a memo.
+
+use bitcoin::Amount;
+
+use super::{check_memo, check_version, decode, encode, text_form, wire};
+use crate::channel::script::CheckpointScript;
+use crate::channel::{Authorisation, ChannelError, ChannelId, ChannelUpdate};
+
+/// A payment handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateMessage {
+    pub update: ChannelUpdate,
+    pub authorisation: Option<Authorisation>,
+    /// For display. Not authenticated.
+    pub memo: Option<String>,
+}
+
+impl UpdateMessage {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let update = &self.update;
+        let mut signatures = update.ark_signature.as_ref().to_vec();
+        signatures.extend(update.exit_signature.as_ref());
+        encode(&wire::Update {
+            version: wire::VERSION,
+            channel_id: update.channel_id.0.to_vec(),
+            previous: update.previous.to_sat(),
+            amount: update.amount.to_sat(),
+            signatures,
+            authorisation: self.authorisation.as_ref().map(authorisation_to_wire),
+            memo: self.memo.clone().unwrap_or_default(),
+        })
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, ChannelError> {
+        let wire: wire::Update = decode(bytes, "payment")?;
+        check_version(wire.version)?;
+        let [ark_signature, exit_signature] = wire::signatures(&wire.signatures, "payment: signatures")?;
+        let (previous, amount) = (Amount::from_sat(wire.previous), Amount::from_sat(wire.amount));
+        if amount > Amount::MAX_MONEY || previous > Amount::MAX_MONEY {
+            return Err(ChannelError::Malformed { what: "payment: amount" });
+        }
+        let channel_id = ChannelId::from_slice(&wire.channel_id)?;
+        let update = ChannelUpdate { channel_id, previous, amount, ark_signature, exit_signature };
+        let authorisation = wire.authorisation.as_ref().map(authorisation_from_wire).transpose()?;
+        Ok(Self { update, authorisation, memo: check_memo(wire.memo)? })
+    }
+}
+
+fn authorisation_to_wire(authorisation: &Authorisation) -> wire::Authorisation {
+    let mut signatures = authorisation.checkpoint.as_ref().to_vec();
+    for signature in authorisation.pending.iter().chain(&authorisation.delete) {
+        signatures.extend(signature.as_ref());
+    }
+    wire::Authorisation {
+        delay: authorisation.script.delay.sequence().to_consensus_u32(),
+        key: authorisation.script.key.serialize().to_vec(),
+        signatures,
+    }
+}
+
+fn authorisation_from_wire(wire: &wire::Authorisation) -> Result<Authorisation, ChannelError> {
+    let [checkpoint, pending0, pending1, delete0, delete1] =
+        wire::signatures(&wire.signatures, "authorisation: signatures")?;
+    Ok(Authorisation {
+        script: CheckpointScript { delay: wire::delay(wire.delay)?, key: wire::xonly(&wire.key)? },
+        checkpoint,
+        pending: [pending0, pending1],
+        delete: [delete0, delete1],
+    })
+}
+
+impl Authorisation {
+    /// The protobuf bytes, as stored.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        encode(&authorisation_to_wire(self))
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ChannelError> {
+        authorisation_from_wire(&decode(bytes, "authorisation")?)
+    }
+}
+
+text_form!(UpdateMessage, Update, "a payment", Box::new);
