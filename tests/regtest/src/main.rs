@@ -1,1 +1,99 @@
-fn main() {}
+//! `regtest`: everything of the test side in one process, for tests and demos in any language.
+//!
+//! Prints one line of JSON with its addresses when it is ready, and runs until SIGINT or SIGTERM, or with
+//! `--with-parent` until its standard input ends.
+
+use std::process::ExitCode;
+
+use regtest::Regtest;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+const USAGE: &str = "regtest [--with-parent]
+
+Starts bitcoind on regtest and Esplora over it, on free ports of 127.0.0.1, and prints their addresses
+as one line of JSON when all of it answers.
+
+  --with-parent       ends when standard input does, so that it cannot outlive whoever started it
+  --help
+
+BITCOIND names the bitcoind to run (29 or newer); scripts/bitcoind.sh finds or builds one.";
+
+struct Arguments {
+    with_parent: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = match parse(std::env::args().skip(1)) {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(wrong) => {
+            eprintln!("regtest: {wrong}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            eprintln!("regtest: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("regtest: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `None`: only help is wanted.
+fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
+    let mut wanted = Arguments { with_parent: false };
+    for argument in arguments {
+        match argument.as_str() {
+            "--with-parent" => wanted.with_parent = true,
+            "--help" | "-h" => return Ok(None),
+            other => return Err(format!("unknown argument {other}")),
+        }
+    }
+    Ok(Some(wanted))
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    // Listened for from the start: an end that comes early must not leave a bitcoind behind either.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let end = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = end_of_input(arguments.with_parent) => {}
+        }
+    };
+    let serve = async {
+        let regtest = Regtest::builder().start().await?;
+        println!("{}", json!({ "esplora": regtest.esplora_url(), "admin": regtest.admin_url() }));
+        std::future::pending::<Result<(), Box<dyn std::error::Error>>>().await
+    };
+    tokio::select! {
+        () = end => Ok(()),
+        failed = serve => failed,
+    }
+}
+
+/// Never, unless `listened` for.
+async fn end_of_input(listened: bool) {
+    if !listened {
+        return std::future::pending().await;
+    }
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = ended.send(());
+    });
+    let _ = end.await;
+}
