@@ -1,0 +1,124 @@
+//! The journal: flows of several steps that go on after a restart, and the coins they hold meanwhile.
+
+use bitcoin::OutPoint;
+use rusqlite::params;
+
+use super::cells::{Cells, number, outpoint_bytes};
+use super::{Db, FlowKind, StoreError};
+
+/// A flow and how far it has got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flow {
+    pub id: [u8; 32],
+    pub kind: FlowKind,
+    /// The step that comes next, in the flow's own words.
+    pub step: String,
+    /// What the flow needs to go on; only the flow reads it.
+    pub data: Vec<u8>,
+    /// Unix seconds.
+    pub created_at: u64,
+    /// Unix seconds.
+    pub updated_at: u64,
+}
+
+const NO_FLOW: StoreError = StoreError::NotFound { what: "the flow" };
+const COLUMNS: &str = "id, kind, step, data, created_at, updated_at";
+
+impl Db<'_> {
+    /// Starts a flow; its id must be new.
+    pub fn insert_flow(&self, flow: &Flow) -> Result<(), StoreError> {
+        let (created, updated) = (number(flow.created_at)?, number(flow.updated_at)?);
+        let added = self.run(
+            "INSERT INTO flows (id, kind, step, data, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (id) DO NOTHING",
+            params![flow.id, flow.kind.as_str(), flow.step, flow.data, created, updated],
+        )?;
+        if added == 1 { Ok(()) } else { Err(StoreError::AlreadyExists { what: "the flow" }) }
+    }
+
+    /// Takes the flow from `expected` to `step`. When another process has done so first, nothing changes and the
+    /// answer is [`StoreError::StepChanged`]. `now` in unix seconds.
+    pub fn update_flow(
+        &self,
+        id: &[u8; 32],
+        expected: &str,
+        step: &str,
+        data: &[u8],
+        now: u64,
+    ) -> Result<(), StoreError> {
+        let changed = self.run(
+            "UPDATE flows SET step = ?3, data = ?4, updated_at = ?5 WHERE id = ?1 AND step = ?2",
+            params![id, expected, step, data, number(now)?],
+        )?;
+        if changed == 1 {
+            return Ok(());
+        }
+        let found = self.flow(id)?.ok_or(NO_FLOW)?.step;
+        Err(StoreError::StepChanged { expected: expected.into(), found })
+    }
+
+    pub fn flow(&self, id: &[u8; 32]) -> Result<Option<Flow>, StoreError> {
+        self.one(&format!("SELECT {COLUMNS} FROM flows WHERE id = ?1"), [id], flow)
+    }
+
+    /// All flows, oldest first.
+    pub fn flows(&self) -> Result<Vec<Flow>, StoreError> {
+        self.all(&format!("SELECT {COLUMNS} FROM flows ORDER BY rowid"), [], flow)
+    }
+
+    /// All flows of a kind, oldest first.
+    pub fn flows_of(&self, kind: FlowKind) -> Result<Vec<Flow>, StoreError> {
+        self.all(&format!("SELECT {COLUMNS} FROM flows WHERE kind = ?1 ORDER BY rowid"), [kind.as_str()], flow)
+    }
+
+    /// Ends a flow and releases its coins. One that is gone already is no error.
+    pub fn delete_flow(&self, id: &[u8; 32]) -> Result<(), StoreError> {
+        self.run("DELETE FROM flows WHERE id = ?1", [id]).map(drop)
+    }
+
+    /// Holds coins for a flow until it ends. Coins it holds already stay; one that another flow holds refuses all.
+    pub fn lock_coins(&self, flow: &[u8; 32], coins: &[OutPoint]) -> Result<(), StoreError> {
+        if self.flow(flow)?.is_none() {
+            return Err(NO_FLOW);
+        }
+        for coin in coins {
+            match self.lock_of(coin)? {
+                Some(by) if by != *flow => return Err(StoreError::CoinLocked { outpoint: *coin, by }),
+                _ => {}
+            }
+        }
+        for coin in coins {
+            let sql = "INSERT INTO coin_locks (outpoint, flow) VALUES (?1, ?2) ON CONFLICT (outpoint) DO NOTHING";
+            self.run(sql, params![outpoint_bytes(coin), flow])?;
+        }
+        Ok(())
+    }
+
+    /// Releases all coins of a flow that goes on without them.
+    pub fn unlock_coins(&self, flow: &[u8; 32]) -> Result<(), StoreError> {
+        self.run("DELETE FROM coin_locks WHERE flow = ?1", [flow]).map(drop)
+    }
+
+    /// The flow that holds a coin.
+    pub fn lock_of(&self, coin: &OutPoint) -> Result<Option<[u8; 32]>, StoreError> {
+        let sql = "SELECT flow FROM coin_locks WHERE outpoint = ?1";
+        self.one(sql, [outpoint_bytes(coin)], |cells| cells.array(0))
+    }
+
+    /// All coins that are held, with the flow that holds them.
+    pub fn locked_coins(&self) -> Result<Vec<(OutPoint, [u8; 32])>, StoreError> {
+        let sql = "SELECT outpoint, flow FROM coin_locks ORDER BY outpoint";
+        self.all(sql, [], |cells| Ok((cells.outpoint(0)?, cells.array(1)?)))
+    }
+}
+
+fn flow(cells: &Cells<'_>) -> Result<Flow, StoreError> {
+    Ok(Flow {
+        id: cells.array(0)?,
+        kind: cells.word(1, FlowKind::from_word)?,
+        step: cells.text(2)?.to_owned(),
+        data: cells.vec(3)?,
+        created_at: cells.u64(4)?,
+        updated_at: cells.u64(5)?,
+    })
+}

@@ -1,0 +1,69 @@
+//! Tests that need a look at the connection itself.
+
+mod payment;
+
+use std::path::PathBuf;
+
+use bitcoin::hashes::Hash;
+use bitcoin::secp256k1::schnorr::Signature;
+use bitcoin::{Amount, OutPoint, Txid};
+use tempfile::TempDir;
+
+use super::*;
+use crate::channel::{ChannelId, ChannelUpdate, Delay};
+
+/// A store in a folder of its own.
+struct Fresh {
+    store: Store,
+    path: PathBuf,
+    _folder: TempDir,
+}
+
+fn fresh() -> Fresh {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wallet.db");
+    Fresh { store: Store::open(&path).unwrap(), path, _folder: folder }
+}
+
+fn record(byte: u8, role: Role) -> ChannelRecord {
+    ChannelRecord {
+        id: ChannelId([byte; 32]),
+        role,
+        terms: vec![byte; 300],
+        capacity: Amount::from_sat(100_000),
+        funding: OutPoint::new(Txid::from_byte_array([byte; 32]), 1),
+        funding_kind: FundingKind::Batch,
+        key_index: 7,
+        commitments: vec![Txid::from_byte_array([1; 32]), Txid::from_byte_array([2; 32])],
+        batch_expiry: Delay::seconds(604_672).unwrap(),
+        expiry: 1_800_000_000,
+        expires_at: 1_800_000_100,
+        levels: 3,
+        created_at: 1_700_000_000,
+    }
+}
+
+fn update(byte: u8, previous: u64, amount: u64) -> ChannelUpdate {
+    let signature = |fill: u8| Signature::from_slice(&[fill; 64]).unwrap();
+    ChannelUpdate {
+        channel_id: ChannelId([byte; 32]),
+        previous: Amount::from_sat(previous),
+        amount: Amount::from_sat(amount),
+        ark_signature: signature(amount as u8),
+        exit_signature: signature(previous as u8),
+    }
+}
+
+/// Puts `update` with the amount as the high one.
+fn put(db: &Db<'_>, update: &ChannelUpdate) -> Result<(), StoreError> {
+    db.put_update(&update.channel_id, update, update.amount, None, None)
+}
+
+/// Runs SQL behind the back of the store.
+fn raw(store: &Store, sql: &str) -> rusqlite::Result<()> {
+    store.lock().as_ref().unwrap().execute_batch(sql)
+}
+
+fn number(store: &Store, sql: &str) -> i64 {
+    store.lock().as_ref().unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+}
