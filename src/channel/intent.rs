@@ -2,6 +2,7 @@
 
 use bitcoin::hashes::{Hash, HashEngine, sha256};
 use bitcoin::opcodes::OP_0;
+use bitcoin::opcodes::all::OP_RETURN;
 use bitcoin::psbt::raw;
 use bitcoin::script::{Builder, PushBytesBuf};
 use bitcoin::secp256k1::{PublicKey, schnorr};
@@ -99,7 +100,7 @@ impl Intent {
         let first = inputs.first().ok_or(ChannelError::MalformedTransaction { what: "intent without inputs" })?;
         let to_spend = to_spend(&message, &first.prevout.script_pubkey)?;
         let outputs = if outputs.is_empty() {
-            vec![TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::new_op_return([]) }]
+            vec![TxOut { value: Amount::ZERO, script_pubkey: Builder::new().push_opcode(OP_RETURN).into_script() }]
         } else {
             outputs
         };
