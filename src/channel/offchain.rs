@@ -60,8 +60,9 @@ pub struct Checkpoint {
 impl Checkpoint {
     pub fn new(input: &OffchainInput, script: &CheckpointScript) -> Result<Self, ChannelError> {
         let vtxo_leaf = input.tree.leaf(input.leaf)?;
-        let tree = TapTree::new(vec![vtxo_leaf.script.clone(), script.script()])?;
-        let leaf = tree.leaf(0)?;
+        // arkd writes its own leaf first.
+        let tree = TapTree::new(vec![script.script(), vtxo_leaf.script.clone()])?;
+        let leaf = tree.leaf(1)?;
         let output = TxOut { value: input.amount, script_pubkey: tree.script_pubkey() };
         let tx = version3(
             input.locktime.unwrap_or(absolute::LockTime::ZERO),
