@@ -2,4 +2,5 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod channel;
+pub mod operator;
 pub mod store;

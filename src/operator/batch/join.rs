@@ -1,0 +1,281 @@
+//! Taking part in a batch with an intent of our own.
+
+use std::time::Duration;
+
+use bitcoin::hashes::{Hash, sha256};
+use bitcoin::secp256k1::PublicKey;
+use bitcoin::{OutPoint, TxOut};
+use tokio::time::{Instant, timeout_at};
+
+use super::session::{Party, Ready, Session, Step};
+use super::{BatchInput, BatchObserver, BatchOutcome, BatchOutput, BatchPlan, InputKind, commitment, forfeit};
+use crate::channel::intent::{Intent, IntentInput, IntentMessage};
+use crate::operator::client::ArkClient;
+use crate::operator::error::{OperatorError, Phase};
+use crate::operator::events::{BACKOFF, Event, EventStream};
+use crate::operator::{Operator, decode, wire};
+
+/// Sending forfeits: arkd checks them all before it answers.
+const FORFEIT_LIMIT: Duration = Duration::from_secs(30);
+
+/// Inputs and outputs of one intent.
+const MAX_ENDS: usize = 256;
+
+/// Registers the plan's intent and sees one batch through. One attempt: a failed batch is an error, and the caller
+/// decides whether to try again. [`OperatorError::OutcomeUnknown`] means that signatures which can spend the inputs
+/// are in the operator's hands; every other error means that they are not.
+pub async fn join(
+    operator: &Operator,
+    plan: &BatchPlan,
+    observer: &mut dyn BatchObserver,
+) -> Result<BatchOutcome, OperatorError> {
+    let intent = register_intent(plan)?;
+    let party = party(plan);
+    let mut stream = EventStream::open(operator, topics(plan, &party)).await?;
+    let intent_id = operator.register_intent(&intent).await?;
+    let waited = wait(operator, plan, &party, &intent_id, &mut stream, observer).await;
+    let mut session = match waited {
+        Ok(session) => session,
+        Err(error) => {
+            // It would lock the inputs until it expires. That this may fail changes nothing of what went wrong.
+            if let Ok(intent) = delete_intent(plan) {
+                let _ = operator.delete_intent(&intent).await;
+            }
+            return Err(error);
+        }
+    };
+    let deadline = Instant::now() + session_limit(operator);
+    loop {
+        match session.take(next(&mut stream, deadline, session.phase).await?).await? {
+            Step::On | Step::Ours => {}
+            Step::Signed => observer.signed(),
+            Step::Finalized => return Err(OperatorError::refuse("finalized before it was ready")),
+            Step::Ready(ready) => {
+                let signed = Signatures::of(plan, &session, &ready)?;
+                observer.ready(&ready.outcome)?;
+                let commitment = ready.outcome.commitment_txid;
+                let unknown = |cause| OperatorError::OutcomeUnknown { commitment, cause: Box::new(cause) };
+                let signed = signed.sign(operator, &ready)?;
+                signed.send(operator).await.map_err(unknown)?;
+                finish(&mut session, &mut stream, operator).await.map_err(unknown)?;
+                return Ok(ready.outcome);
+            }
+        }
+    }
+}
+
+/// Waits until a batch takes the intent, and confirms.
+async fn wait<'a>(
+    operator: &'a Operator,
+    plan: &BatchPlan,
+    party: &'a Party<'a>,
+    intent_id: &str,
+    stream: &mut EventStream,
+    observer: &mut dyn BatchObserver,
+) -> Result<Session<'a>, OperatorError> {
+    observer.registered(intent_id)?;
+    let hash = sha256::Hash::hash(intent_id.as_bytes()).to_string();
+    let deadline = Instant::now() + plan.patience;
+    let missed = || OperatorError::NoBatch { seconds: plan.patience.as_secs() };
+    let mut failures = 0;
+    loop {
+        let event = match timeout_at(deadline, stream.next()).await {
+            Err(_) => return Err(missed()),
+            Ok(Ok(event)) => event,
+            // Until a batch has started nothing is lost by a break.
+            Ok(Err(OperatorError::StreamEnded { .. })) => {
+                let reopening = reopen(operator, topics(plan, party), &mut failures);
+                *stream = timeout_at(deadline, reopening).await.map_err(|_| missed())?;
+                continue;
+            }
+            Ok(Err(error)) => return Err(error),
+        };
+        let Event::BatchStarted(event) = event else { continue };
+        if !event.intent_id_hashes.contains(&hash) {
+            continue;
+        }
+        let session = Session::new(operator, party, &event)?;
+        observer.started(&session.batch_id, session.expiry)?;
+        operator.confirm_registration(intent_id).await?;
+        return Ok(session);
+    }
+}
+
+/// Opens the stream again, with growing pauses, for as long as the caller waits.
+pub(super) async fn reopen(operator: &Operator, topics: Vec<String>, failures: &mut usize) -> EventStream {
+    loop {
+        let pause = BACKOFF.get(*failures).or(BACKOFF.last()).copied().unwrap_or(1);
+        *failures += 1;
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        if let Ok(stream) = EventStream::open(operator, topics.clone()).await {
+            return stream;
+        }
+    }
+}
+
+/// A batch that takes longer than this from its start is given up: three times what the operator promises.
+pub(super) fn session_limit(operator: &Operator) -> Duration {
+    Duration::from_secs(operator.info().session_seconds.saturating_mul(3).saturating_add(60))
+}
+
+async fn next(stream: &mut EventStream, deadline: Instant, phase: Phase) -> Result<Event, OperatorError> {
+    match timeout_at(deadline, stream.next()).await {
+        Ok(event) => event,
+        Err(_) => Err(OperatorError::BatchFailed { reason: "no end came".into(), phase }),
+    }
+}
+
+/// Waits for the operator's word that it is done.
+async fn finish(session: &mut Session<'_>, stream: &mut EventStream, operator: &Operator) -> Result<(), OperatorError> {
+    let deadline = Instant::now() + session_limit(operator);
+    loop {
+        if let Step::Finalized = session.take(next(stream, deadline, session.phase).await?).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// What is needed to sign the inputs away, collected and checked before the observer says yes.
+struct Signatures<'a> {
+    forfeits: Vec<(&'a BatchInput, super::connectors::Connector)>,
+    boarding: Vec<&'a BatchInput>,
+}
+
+impl<'a> Signatures<'a> {
+    fn of(plan: &'a BatchPlan, session: &Session<'_>, ready: &Ready) -> Result<Self, OperatorError> {
+        let of_kind = |kind| plan.inputs.iter().filter(move |input| input.kind == kind);
+        let vtxos: Vec<OutPoint> = of_kind(InputKind::Vtxo).map(|input| input.coin.outpoint).collect();
+        let connectors = session.connectors.assign(&vtxos, &ready.outcome.commitment)?;
+        let boarding: Vec<&BatchInput> = of_kind(InputKind::Boarding).collect();
+        let spent = |outpoint: &OutPoint| {
+            ready.outcome.commitment.input.iter().filter(|input| input.previous_output == *outpoint).count()
+        };
+        if let Some(input) = boarding.iter().find(|input| spent(&input.coin.outpoint) != 1) {
+            return Err(OperatorError::refuse(format!("{} is not spent", input.coin.outpoint)));
+        }
+        Ok(Self { forfeits: of_kind(InputKind::Vtxo).zip(connectors).collect(), boarding })
+    }
+
+    fn sign(&self, operator: &Operator, ready: &Ready) -> Result<Signed, OperatorError> {
+        let forfeit_script = operator.info().forfeit_script.clone();
+        let forfeits = self
+            .forfeits
+            .iter()
+            .map(|(input, connector)| forfeit::sign(input, connector, &forfeit_script))
+            .map(|psbt| psbt.map(|psbt| decode::encode_psbt(&psbt)));
+        Ok(Signed {
+            forfeits: forfeits.collect::<Result<Vec<_>, OperatorError>>()?,
+            commitment: commitment::sign_boarding(&ready.commitment, &self.boarding)?
+                .map(|psbt| decode::encode_psbt(&psbt))
+                .unwrap_or_default(),
+        })
+    }
+}
+
+/// Base64 PSBTs, on their way out.
+struct Signed {
+    forfeits: Vec<String>,
+    commitment: String,
+}
+
+impl Signed {
+    async fn send(self, operator: &Operator) -> Result<(), OperatorError> {
+        if self.forfeits.is_empty() && self.commitment.is_empty() {
+            return Ok(());
+        }
+        let request = wire::SubmitSignedForfeitTxsRequest {
+            signed_forfeit_txs: self.forfeits,
+            signed_commitment_tx: self.commitment,
+        };
+        let send = |mut client: ArkClient| {
+            let request = request.clone();
+            async move { client.submit_signed_forfeit_txs(request).await }
+        };
+        operator.call("SubmitSignedForfeitTxs", FORFEIT_LIMIT, send).await.map(drop)
+    }
+}
+
+fn party(plan: &BatchPlan) -> Party<'_> {
+    let (mut leaves, mut onchain) = (Vec::new(), Vec::new());
+    for output in &plan.outputs {
+        match output {
+            BatchOutput::Offchain(output) => leaves.push(output.clone()),
+            BatchOutput::Onchain(output) => onchain.push(output.clone()),
+        }
+    }
+    Party { cosigner: &plan.cosigner, others: &plan.other_cosigners, leaves, onchain }
+}
+
+fn topics(plan: &BatchPlan, party: &Party<'_>) -> Vec<String> {
+    let mut topics: Vec<String> = plan.inputs.iter().map(|input| input.coin.outpoint.to_string()).collect();
+    if !party.leaves.is_empty() {
+        topics.push(party.cosigner.public_key().to_string());
+    }
+    topics
+}
+
+/// The signed intent of a plan that arkd can take.
+fn register_intent(plan: &BatchPlan) -> Result<Intent, OperatorError> {
+    let refuse = |what: String| Err(OperatorError::Plan { what });
+    if plan.inputs.is_empty() || plan.inputs.len() > MAX_ENDS {
+        return refuse(format!("{} inputs", plan.inputs.len()));
+    }
+    if plan.outputs.is_empty() || plan.outputs.len() > MAX_ENDS {
+        return refuse(format!("{} outputs", plan.outputs.len()));
+    }
+    let mut outpoints: Vec<OutPoint> = plan.inputs.iter().map(|input| input.coin.outpoint).collect();
+    outpoints.sort();
+    outpoints.dedup();
+    if outpoints.len() != plan.inputs.len() {
+        return refuse("an input comes twice".into());
+    }
+    let onchain = |output: &&BatchOutput| matches!(output, BatchOutput::Onchain(_));
+    let boards = plan.inputs.iter().any(|input| input.kind == InputKind::Boarding);
+    if boards && plan.outputs.iter().any(|output| onchain(&output)) {
+        return refuse("boarding coins cannot be paid out on chain in the same batch".into());
+    }
+    let total = |values: &mut dyn Iterator<Item = &TxOut>| values.map(|output| output.value.to_sat()).sum::<u64>();
+    let (inputs, outputs) = (
+        total(&mut plan.inputs.iter().map(|input| &input.coin.prevout)),
+        total(&mut plan.outputs.iter().map(BatchOutput::txout)),
+    );
+    if outputs > inputs {
+        return refuse(format!("{outputs} sats go out, {inputs} come in"));
+    }
+    let mut cosigners: Vec<PublicKey> = Vec::new();
+    if plan.outputs.iter().any(|output| !onchain(&output)) {
+        cosigners.push(plan.cosigner.public_key());
+        cosigners.extend(&plan.other_cosigners);
+    }
+    let mut keys: Vec<_> = cosigners.iter().map(|key| key.x_only_public_key().0).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    if keys.len() != cosigners.len() {
+        return refuse("two co-signers have the same key".into());
+    }
+    let outputs = plan.outputs.iter().enumerate();
+    let message = IntentMessage::Register {
+        onchain_outputs: outputs.filter(|(_, output)| onchain(output)).map(|(index, _)| index as u32).collect(),
+        valid_at: 0,
+        expire_at: plan.expire_at,
+        cosigners,
+    };
+    signed(plan, &message, plan.outputs.iter().map(|output| output.txout().clone()).collect())
+}
+
+/// The proof that takes back what the plan registered.
+fn delete_intent(plan: &BatchPlan) -> Result<Intent, OperatorError> {
+    signed(plan, &IntentMessage::Delete { expire_at: plan.expire_at }, Vec::new())
+}
+
+/// An intent over the plan's inputs, each signed by its owner.
+fn signed(plan: &BatchPlan, message: &IntentMessage, outputs: Vec<TxOut>) -> Result<Intent, OperatorError> {
+    let coins: Vec<IntentInput> = plan.inputs.iter().map(|input| input.coin.clone()).collect();
+    let mut intent = Intent::new(message, &coins, outputs)?;
+    // Proof input 0 stands for the message and is signed like the first coin.
+    let owners = plan.inputs.first().into_iter().chain(&plan.inputs);
+    for (index, owner) in owners.enumerate() {
+        intent.sign_input(index, &owner.keypair)?;
+    }
+    Ok(intent)
+}

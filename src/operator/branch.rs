@@ -1,0 +1,158 @@
+//! Branches from the indexer: what a unilateral exit needs, when it was not kept at the open.
+
+use std::collections::{HashMap, HashSet};
+
+use bitcoin::{OutPoint, Psbt, Txid};
+
+use super::error::OperatorError;
+use super::indexer::PAGE;
+use super::node;
+use super::{Operator, decode, wire};
+use crate::channel::branch::{Branch, BranchNode, MAX_NODES};
+
+/// Links of a chain that are read at most: far more than any branch that is taken.
+const MAX_LINKS: usize = 4096;
+
+/// What a transaction above a VTXO is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChainKind {
+    Commitment,
+    Tree,
+    Checkpoint,
+    Ark,
+}
+
+/// A transaction above a VTXO.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainLink {
+    pub txid: Txid,
+    pub kind: ChainKind,
+    /// Unix seconds; 0 where the operator does not say.
+    pub expires_at: u64,
+    /// The transactions whose outputs it spends.
+    pub spends: Vec<Txid>,
+}
+
+impl Operator {
+    /// All transactions from the commitment transactions down to a VTXO, in no order.
+    pub async fn vtxo_chain(&self, outpoint: OutPoint) -> Result<Vec<ChainLink>, OperatorError> {
+        const CALL: &str = "GetVtxoChain";
+        let outpoint = wire::IndexerOutpoint { txid: outpoint.txid.to_string(), vout: outpoint.vout };
+        let request = wire::GetVtxoChainRequest { outpoint: Some(outpoint), ..Default::default() };
+        let mut client = self.indexer();
+        let answer = self.ask(CALL, client.get_vtxo_chain(request)).await?;
+        if answer.chain.len() > MAX_LINKS {
+            return Err(OperatorError::bad(CALL, format!("{} transactions", answer.chain.len())));
+        }
+        answer.chain.into_iter().map(|link| link_of(CALL, link)).collect()
+    }
+
+    /// Virtual transactions with the signatures that the operator keeps, in no order.
+    pub async fn virtual_txs(&self, txids: &[Txid]) -> Result<Vec<Psbt>, OperatorError> {
+        const CALL: &str = "GetVirtualTxs";
+        let mut found = Vec::new();
+        for chunk in txids.chunks(PAGE as usize) {
+            let request = wire::GetVirtualTxsRequest {
+                txids: chunk.iter().map(Txid::to_string).collect(),
+                page: Some(wire::IndexerPageRequest { size: PAGE, index: 1 }),
+                auth: None,
+            };
+            let mut client = self.indexer();
+            let answer = self.ask(CALL, client.get_virtual_txs(request)).await?;
+            if answer.txs.len() > chunk.len() {
+                return Err(OperatorError::bad(CALL, format!("{} of {} transactions", answer.txs.len(), chunk.len())));
+            }
+            for text in &answer.txs {
+                let psbt = decode::psbt(CALL, text)?;
+                if chunk.contains(&psbt.unsigned_tx.compute_txid()) {
+                    found.push(psbt);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The branch of a VTXO, from a batch or off chain: parents first, with their witnesses. It is not verified; that
+    /// needs the commitment transactions from the chain ([`Branch::verify`]).
+    pub async fn branch_of(&self, outpoint: OutPoint) -> Result<Branch, OperatorError> {
+        let chain = self.vtxo_chain(outpoint).await?;
+        let wanted: Vec<Txid> =
+            chain.iter().filter(|link| link.kind != ChainKind::Commitment).map(|link| link.txid).collect();
+        if wanted.is_empty() || wanted.len() > MAX_NODES {
+            let what = format!("{} virtual transactions above {outpoint}, {MAX_NODES} are taken", wanted.len());
+            return Err(OperatorError::bad("GetVtxoChain", what));
+        }
+        let psbts = self.virtual_txs(&wanted).await?;
+        assemble(outpoint, psbts)
+    }
+}
+
+fn link_of(call: &'static str, link: wire::IndexerChain) -> Result<ChainLink, OperatorError> {
+    use wire::IndexerChainedTxType as Kind;
+    let kind = match Kind::try_from(link.r#type) {
+        Ok(Kind::Commitment) => ChainKind::Commitment,
+        Ok(Kind::Tree) => ChainKind::Tree,
+        Ok(Kind::Checkpoint) => ChainKind::Checkpoint,
+        Ok(Kind::Ark) => ChainKind::Ark,
+        _ => return Err(OperatorError::bad(call, format!("a transaction of kind {}", link.r#type))),
+    };
+    if link.spends.len() > MAX_NODES {
+        return Err(OperatorError::bad(call, format!("a transaction that spends {}", link.spends.len())));
+    }
+    Ok(ChainLink {
+        txid: decode::txid(call, &link.txid)?,
+        kind,
+        expires_at: u64::try_from(link.expires_at).unwrap_or(0),
+        spends: link.spends.iter().map(|txid| decode::txid(call, txid)).collect::<Result<Vec<_>, _>>()?,
+    })
+}
+
+/// Puts the transactions that lead to `target` into order, parents first.
+pub(super) fn assemble(target: OutPoint, psbts: Vec<Psbt>) -> Result<Branch, OperatorError> {
+    const CALL: &str = "GetVirtualTxs";
+    let mut nodes: HashMap<Txid, BranchNode> = HashMap::new();
+    for psbt in psbts {
+        let txid = psbt.unsigned_tx.compute_txid();
+        let cosigners = node::cosigners(&psbt)?;
+        nodes.insert(txid, BranchNode { tx: node::with_witnesses(psbt), cosigners });
+    }
+    if !nodes.contains_key(&target.txid) {
+        return Err(OperatorError::bad(CALL, format!("{} is missing", target.txid)));
+    }
+    // Up from the target, keeping only what it hangs on.
+    let mut needed = HashSet::from([target.txid]);
+    let mut open = vec![target.txid];
+    while let Some(txid) = open.pop() {
+        let Some(node) = nodes.get(&txid) else { continue };
+        for input in &node.tx.input {
+            let parent = input.previous_output.txid;
+            if nodes.contains_key(&parent) && needed.insert(parent) {
+                open.push(parent);
+            }
+        }
+    }
+    // A transaction comes after all of its parents. Ids are hashes, so there is no cycle; each round takes at least
+    // one all the same, or it ends.
+    let mut ordered = Vec::with_capacity(needed.len());
+    while !needed.is_empty() {
+        let mut ready: Vec<Txid> = needed
+            .iter()
+            .filter(|txid| {
+                nodes
+                    .get(*txid)
+                    .is_some_and(|node| node.tx.input.iter().all(|input| !needed.contains(&input.previous_output.txid)))
+            })
+            .copied()
+            .collect();
+        if ready.is_empty() {
+            return Err(OperatorError::bad(CALL, "the transactions go in a circle"));
+        }
+        // The target has no children among them, so it stays last.
+        ready.sort_by_key(|txid| (*txid == target.txid, *txid));
+        for txid in ready {
+            needed.remove(&txid);
+            ordered.extend(nodes.remove(&txid));
+        }
+    }
+    Ok(Branch { nodes: ordered })
+}

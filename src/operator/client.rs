@@ -1,0 +1,224 @@
+//! The connection: deadlines, bounds, headers, and one retry when the operator's settings changed.
+
+use std::future::Future;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::{Code, Request, Response, Status};
+
+use super::error::{ArkdError, OperatorError, code, short};
+use super::wire::ark_service_client::ArkServiceClient;
+use super::wire::indexer_service_client::IndexerServiceClient;
+use super::{info, wire};
+use crate::channel::OperatorInfo;
+
+/// The arkd version whose interface this client speaks.
+pub const BUILD_VERSION: &str = "0.9.15";
+
+/// A connection attempt, name look-up and TLS included.
+const CONNECT_LIMIT: Duration = Duration::from_secs(8);
+
+/// An ordinary call.
+pub(super) const CALL_LIMIT: Duration = Duration::from_secs(15);
+
+/// No answer and no event is larger.
+const MESSAGE_LIMIT: usize = 16 << 20;
+
+/// arkd can put a whole transaction into an error, which travels as a header.
+const HEADER_LIMIT: u32 = 1 << 20;
+
+pub(super) type ArkClient = ArkServiceClient<InterceptedService<Channel, Headers>>;
+pub(super) type IndexerClient = IndexerServiceClient<InterceptedService<Channel, Headers>>;
+
+/// An Ark operator. Cloning is cheap; clones share the connection and the last info.
+#[derive(Clone)]
+pub struct Operator {
+    url: Arc<str>,
+    channel: Channel,
+    headers: Headers,
+    info: Arc<RwLock<Arc<OperatorInfo>>>,
+}
+
+impl std::fmt::Debug for Operator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Operator").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Operator {
+    /// Connects and asks for the operator's info. `https://…` is checked against the webpki roots; `http://…` is for
+    /// regtest. Fails within seconds when nothing answers.
+    pub async fn connect(url: &str) -> Result<Self, OperatorError> {
+        let unreachable = |why: String| OperatorError::Unreachable { url: short(url), why };
+        let endpoint = endpoint(url).map_err(unreachable)?;
+        let connecting = tokio::time::timeout(CONNECT_LIMIT, endpoint.connect());
+        let channel = match connecting.await {
+            Ok(Ok(channel)) => channel,
+            Ok(Err(error)) => return Err(unreachable(reason(&error))),
+            Err(_) => return Err(unreachable(format!("no connection within {} s", CONNECT_LIMIT.as_secs()))),
+        };
+        let headers = Headers::default();
+        let mut client = ark_client(&channel, &headers);
+        let answer = limited("GetInfo", CALL_LIMIT, url, client.get_info(wire::GetInfoRequest {})).await?;
+        let info = info::decode(answer)?;
+        headers.set_digest(&info.digest);
+        Ok(Self { url: url.into(), channel, headers, info: Arc::new(RwLock::new(Arc::new(info))) })
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The last info, without asking again.
+    pub fn info(&self) -> Arc<OperatorInfo> {
+        self.info.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    /// Asks again. Its digest goes with every call from now on.
+    pub async fn refresh_info(&self) -> Result<Arc<OperatorInfo>, OperatorError> {
+        let mut client = self.ark();
+        let answer = limited("GetInfo", CALL_LIMIT, &self.url, client.get_info(wire::GetInfoRequest {})).await?;
+        let info = Arc::new(info::decode(answer)?);
+        self.headers.set_digest(&info.digest);
+        *self.info.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = info.clone();
+        Ok(info)
+    }
+
+    pub(super) fn ark(&self) -> ArkClient {
+        ark_client(&self.channel, &self.headers)
+    }
+
+    pub(super) fn indexer(&self) -> IndexerClient {
+        IndexerServiceClient::with_interceptor(self.channel.clone(), self.headers.clone())
+            .max_decoding_message_size(MESSAGE_LIMIT)
+            .max_encoding_message_size(MESSAGE_LIMIT)
+    }
+
+    /// A call of the ark service within `limit`. When the operator's settings changed since the last info, it is
+    /// fetched and the call made once more: arkd refuses those before it looks at them.
+    pub(super) async fn call<T, F, Fut>(&self, name: &'static str, limit: Duration, send: F) -> Result<T, OperatorError>
+    where
+        F: Fn(ArkClient) -> Fut,
+        Fut: Future<Output = Result<Response<T>, Status>>,
+    {
+        match limited(name, limit, &self.url, send(self.ark())).await {
+            Err(error) if error.is(code::DIGEST_MISMATCH) => {
+                self.refresh_info().await?;
+                limited(name, limit, &self.url, send(self.ark())).await
+            }
+            other => other,
+        }
+    }
+
+    /// A call of the indexer, which looks at no digest.
+    pub(super) async fn ask<T, Fut>(&self, name: &'static str, send: Fut) -> Result<T, OperatorError>
+    where
+        Fut: Future<Output = Result<Response<T>, Status>>,
+    {
+        limited(name, CALL_LIMIT, &self.url, send).await
+    }
+}
+
+fn ark_client(channel: &Channel, headers: &Headers) -> ArkClient {
+    ArkServiceClient::with_interceptor(channel.clone(), headers.clone())
+        .max_decoding_message_size(MESSAGE_LIMIT)
+        .max_encoding_message_size(MESSAGE_LIMIT)
+}
+
+fn endpoint(url: &str) -> Result<Endpoint, String> {
+    let secure = match url.split_once("://") {
+        Some(("https", _)) => true,
+        Some(("http", _)) => false,
+        _ => return Err("the address must begin with https:// or http://".into()),
+    };
+    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| reason(&error))?;
+    let endpoint = endpoint
+        .connect_timeout(CONNECT_LIMIT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .keep_alive_while_idle(true)
+        .http2_max_header_list_size(HEADER_LIMIT);
+    if !secure {
+        return Ok(endpoint);
+    }
+    let tls = ClientTlsConfig::new().with_webpki_roots().timeout(CONNECT_LIMIT);
+    endpoint.tls_config(tls).map_err(|error| reason(&error))
+}
+
+/// Runs a call within a deadline and sorts its errors.
+pub(super) async fn limited<T>(
+    call: &'static str,
+    limit: Duration,
+    url: &str,
+    sending: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, OperatorError> {
+    match tokio::time::timeout(limit, sending).await {
+        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Err(status)) => Err(from_status(call, url, &status)),
+        Err(_) => Err(OperatorError::Timeout { call, seconds: limit.as_secs() }),
+    }
+}
+
+/// Sorts a gRPC status: a broken connection, an answer that is too large, or arkd's own refusal.
+pub(super) fn from_status(call: &'static str, url: &str, status: &Status) -> OperatorError {
+    use std::error::Error;
+
+    let from_arkd = !status.details().is_empty();
+    // The client library itself makes these: a source, or a code that stands for its own limits.
+    let broken = status.source().is_some() || matches!(status.code(), Code::Unavailable | Code::Cancelled);
+    if broken && !from_arkd {
+        let why = match status.source() {
+            Some(source) => format!("{}: {}", short(status.message()), reason(source)),
+            None => short(status.message()),
+        };
+        return OperatorError::Unreachable { url: short(url), why };
+    }
+    if status.code() == Code::OutOfRange && !from_arkd {
+        return OperatorError::bad(call, short(status.message()));
+    }
+    OperatorError::Refused { call, error: Box::new(ArkdError::from_status(status)) }
+}
+
+/// An error with its causes, in one line.
+fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = short(&error.to_string());
+    let mut next = error.source();
+    for _ in 0..6 {
+        let Some(cause) = next else { break };
+        let cause_text = short(&cause.to_string());
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// The two headers of every call.
+#[derive(Clone, Default)]
+pub(super) struct Headers {
+    digest: Arc<RwLock<Option<MetadataValue<Ascii>>>>,
+}
+
+impl Headers {
+    fn set_digest(&self, digest: &str) {
+        let value = Some(digest).filter(|digest| !digest.is_empty()).and_then(|digest| digest.parse().ok());
+        *self.digest.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = value;
+    }
+}
+
+impl Interceptor for Headers {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let metadata = request.metadata_mut();
+        metadata.insert("x-build-version", MetadataValue::from_static(BUILD_VERSION));
+        if let Some(digest) = self.digest.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone() {
+            metadata.insert("x-digest", digest);
+        }
+        Ok(request)
+    }
+}

@@ -1,0 +1,124 @@
+//! News of VTXOs at scripts.
+
+use std::time::Duration;
+
+use bitcoin::{OutPoint, ScriptBuf, Txid};
+use tonic::Streaming;
+
+use super::client::from_status;
+use super::error::OperatorError;
+use super::events::{BACKOFF, SILENCE_LIMIT};
+use super::vtxo::{self, Vtxo};
+use super::wire::get_subscription_response::Data;
+use super::{Operator, decode, wire};
+
+const CALL: &str = "GetSubscription";
+
+/// Scripts a subscription may follow.
+const MAX_SCRIPTS: usize = 10_000;
+
+/// VTXOs of one event.
+const MAX_VTXOS: usize = 10_000;
+
+/// What a subscription tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScriptEvent {
+    /// VTXOs appeared, were spent or swept.
+    Change { txid: Option<Txid>, new: Vec<Vtxo>, spent: Vec<Vtxo>, swept: Vec<OutPoint> },
+    /// The stream was opened again after a break: changes in between were missed, so look at the indexer.
+    Resumed,
+}
+
+/// A stream of [`ScriptEvent`]s that opens itself again after a break.
+pub struct ScriptSubscription {
+    operator: Operator,
+    scripts: Vec<ScriptBuf>,
+    stream: Option<Streaming<wire::GetSubscriptionResponse>>,
+    failures: usize,
+}
+
+impl Operator {
+    /// Follows the VTXOs at `scripts`. Returns when the operator streams.
+    pub async fn subscribe(&self, scripts: Vec<ScriptBuf>) -> Result<ScriptSubscription, OperatorError> {
+        if scripts.is_empty() || scripts.len() > MAX_SCRIPTS {
+            return Err(OperatorError::Plan { what: format!("a subscription to {} scripts", scripts.len()) });
+        }
+        let stream = open(self, &scripts).await?;
+        Ok(ScriptSubscription { operator: self.clone(), scripts, stream: Some(stream), failures: 0 })
+    }
+}
+
+async fn open(
+    operator: &Operator,
+    scripts: &[ScriptBuf],
+) -> Result<Streaming<wire::GetSubscriptionResponse>, OperatorError> {
+    let mut client = operator.indexer();
+    let scripts = scripts.iter().map(|script| script.to_hex_string()).collect();
+    let request = wire::SubscribeForScriptsRequest { scripts, subscription_id: String::new() };
+    let answer = operator.ask("SubscribeForScripts", client.subscribe_for_scripts(request)).await?;
+    if answer.subscription_id.is_empty() {
+        return Err(OperatorError::bad("SubscribeForScripts", "no subscription id"));
+    }
+    let request = wire::GetSubscriptionRequest { subscription_id: answer.subscription_id };
+    operator.ask(CALL, client.get_subscription(request)).await
+}
+
+impl ScriptSubscription {
+    pub fn scripts(&self) -> &[ScriptBuf] {
+        &self.scripts
+    }
+
+    /// The next event. After a break it tries again with growing pauses, as long as it is polled; it fails only when
+    /// the operator sends what cannot be read.
+    pub async fn next(&mut self) -> Result<ScriptEvent, OperatorError> {
+        loop {
+            let Some(stream) = &mut self.stream else {
+                let pause = BACKOFF.get(self.failures).or(BACKOFF.last()).copied().unwrap_or(1);
+                tokio::time::sleep(Duration::from_secs(pause)).await;
+                match open(&self.operator, &self.scripts).await {
+                    Ok(stream) => {
+                        self.stream = Some(stream);
+                        return Ok(ScriptEvent::Resumed);
+                    }
+                    Err(_) => self.failures += 1,
+                }
+                continue;
+            };
+            match tokio::time::timeout(SILENCE_LIMIT, stream.message()).await {
+                Ok(Ok(Some(message))) => {
+                    self.failures = 0;
+                    if let Some(Data::Event(event)) = message.data {
+                        return change(event);
+                    }
+                }
+                Ok(Err(status)) if status.code() == tonic::Code::OutOfRange => {
+                    self.stream = None;
+                    return Err(from_status(CALL, self.operator.url(), &status));
+                }
+                // Closed, broken or silent.
+                _ => self.stream = None,
+            }
+        }
+    }
+}
+
+fn change(event: wire::IndexerSubscriptionEvent) -> Result<ScriptEvent, OperatorError> {
+    let count = event.new_vtxos.len() + event.spent_vtxos.len() + event.swept_vtxos.len();
+    if count > MAX_VTXOS {
+        return Err(OperatorError::bad(CALL, format!("{count} VTXOs in one event")));
+    }
+    let vtxos = |list: Vec<wire::IndexerVtxo>| {
+        list.into_iter().map(|vtxo| Vtxo::decode(CALL, vtxo)).collect::<Result<Vec<_>, _>>()
+    };
+    Ok(ScriptEvent::Change {
+        txid: decode::optional_txid(CALL, &event.txid)?,
+        new: vtxos(event.new_vtxos)?,
+        spent: vtxos(event.spent_vtxos)?,
+        // Only their outpoints are filled in.
+        swept: event
+            .swept_vtxos
+            .into_iter()
+            .map(|vtxo| vtxo::outpoint(CALL, vtxo.outpoint))
+            .collect::<Result<Vec<_>, _>>()?,
+    })
+}
