@@ -10,6 +10,7 @@ pub mod esplora;
 mod faucet;
 pub mod index;
 pub mod node;
+pub mod operator;
 mod regtest;
 mod server;
 
