@@ -198,10 +198,14 @@ fn channel(cells: &Cells<'_>) -> Result<ChannelRow, StoreError> {
     }
     let outpoint = cells.option(BASE + 16, |cells, i| cells.outpoint(i))?;
     let result = cells.option(BASE + 15, |cells, i| cells.txid(i))?.map(|txid| ChannelResult { txid, outpoint });
+    let authorisation = cells.option(BASE + 13, |cells, i| cells.vec(i))?;
+    if authorisation.as_deref().map(hash_of) != hot.authorisation_hash {
+        return Err(StoreError::corrupt(format!("the Authorisation of channel {}", hot.id)));
+    }
     Ok(ChannelRow {
         record,
         hot,
-        authorisation: cells.option(BASE + 13, |cells, i| cells.vec(i))?,
+        authorisation,
         submit_answer: cells.option(BASE + 14, |cells, i| cells.vec(i))?,
         result,
     })

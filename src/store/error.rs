@@ -37,8 +37,8 @@ pub enum StoreError {
     OtherWallet,
     #[error("the database belongs to a wallet on {}, not on {}", stored.name(), got.name())]
     OtherNetwork { stored: Network, got: Network },
-    #[error("the database belongs to a wallet of operator {stored}, not of {got}")]
-    OtherOperator { stored: XOnlyPublicKey, got: XOnlyPublicKey },
+    #[error("the database belongs to a wallet of operator {stored}")]
+    OtherOperator { stored: XOnlyPublicKey },
     #[error("all key indexes have been used")]
     KeysExhausted,
     #[error("coin {outpoint} is held by flow {}", by.as_hex())]

@@ -51,7 +51,11 @@ fn create(path: &Path) -> Result<(), StoreError> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => match std::fs::metadata(path) {
+            // SQLite takes a file of a single byte for an empty one.
+            Ok(file) if file.is_file() && file.len() == 1 => Err(StoreError::NotOurs),
+            _ => Ok(()),
+        },
         Err(error) => Err(from_io(&error)),
     }
 }

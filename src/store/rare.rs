@@ -37,9 +37,8 @@ impl Db<'_> {
 
     /// The Authorisation of a channel.
     pub fn authorisation(&self, id: &ChannelId) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = format!("SELECT authorisation FROM channel_rare WHERE n = {OF_CHANNEL}");
-        let row = self.one(&sql, [id.0], |cells| cells.option(0, |cells, i| cells.vec(i)))?;
-        row.ok_or(StoreError::NotFound { what: "the channel" })
+        let row = self.channel(id)?.ok_or(StoreError::NotFound { what: "the channel" })?;
+        Ok(row.authorisation)
     }
 
     /// Stores an Authorisation in place of the former. A new one has not been acknowledged yet; the same again

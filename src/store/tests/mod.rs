@@ -1,6 +1,9 @@
 //! Tests that need a look at the connection itself.
 
+mod durability;
+mod lifecycle;
 mod payment;
+mod tables;
 
 use std::path::PathBuf;
 
