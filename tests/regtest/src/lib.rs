@@ -12,6 +12,7 @@ pub mod index;
 pub mod node;
 pub mod operator;
 mod regtest;
+mod seat;
 mod server;
 
 pub use esplora::{Esplora, Mode};

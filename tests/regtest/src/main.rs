@@ -4,22 +4,33 @@
 //! `--with-parent` until its standard input ends.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use regtest::Regtest;
+use regtest::operator::{Settings, Unit};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-const USAGE: &str = "regtest [--with-parent]
+const USAGE: &str = "regtest [--unit block|second] [--session SECONDS] [--auto-mine] [--with-parent]
 
-Starts bitcoind on regtest and Esplora over it, on free ports of 127.0.0.1, and prints their addresses
-as one line of JSON when all of it answers.
+Starts bitcoind on regtest, Esplora over it and an Ark operator, on free ports of 127.0.0.1, and prints
+their addresses as one line of JSON when all of it answers:
+{\"operator\":\"http://…\",\"esplora\":\"http://…\",\"admin\":\"http://…\"}
 
+Esplora also answers POST /faucet/{address}/{sats}, /mine/{n}?after=SECONDS and /cpfp. Admin answers these and
+POST /reorg/{n}, /esplora/{answer|hang|fail} and /operator/{stop|start}.
+
+  --unit UNIT         what the operator counts its delays in; block unless given
+  --session SECONDS   how long a batch takes intents
+  --auto-mine         a block is mined after each batch
   --with-parent       ends when standard input does, so that it cannot outlive whoever started it
   --help
 
 BITCOIND names the bitcoind to run (29 or newer); scripts/bitcoind.sh finds or builds one.";
 
+#[derive(Default)]
 struct Arguments {
+    settings: Settings,
     with_parent: bool,
 }
 
@@ -52,15 +63,30 @@ fn main() -> ExitCode {
 }
 
 /// `None`: only help is wanted.
-fn parse(arguments: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
-    let mut wanted = Arguments { with_parent: false };
-    for argument in arguments {
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
+    let mut wanted = Arguments::default();
+    let (mut session, mut auto_mine) = (None, false);
+    while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--unit" => {
+                wanted.settings = Settings::for_unit(match arguments.next().as_deref() {
+                    Some("block" | "blocks") => Unit::Blocks,
+                    Some("second" | "seconds") => Unit::Seconds,
+                    other => return Err(format!("--unit is block or second, not {}", other.unwrap_or("nothing"))),
+                });
+            }
+            "--session" => {
+                let seconds = arguments.next().and_then(|v| v.parse().ok()).ok_or("--session wants whole seconds")?;
+                session = Some(Duration::from_secs(seconds));
+            }
+            "--auto-mine" => auto_mine = true,
             "--with-parent" => wanted.with_parent = true,
             "--help" | "-h" => return Ok(None),
             other => return Err(format!("unknown argument {other}")),
         }
     }
+    wanted.settings.auto_mine = auto_mine;
+    wanted.settings.session = session.unwrap_or(wanted.settings.session);
     Ok(Some(wanted))
 }
 
@@ -75,8 +101,9 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         }
     };
     let serve = async {
-        let regtest = Regtest::builder().start().await?;
-        println!("{}", json!({ "esplora": regtest.esplora_url(), "admin": regtest.admin_url() }));
+        let regtest = Regtest::builder().settings(arguments.settings).start().await?;
+        let (operator, esplora) = (regtest.operator_url(), regtest.esplora_url());
+        println!("{}", json!({ "operator": operator, "esplora": esplora, "admin": regtest.admin_url() }));
         std::future::pending::<Result<(), Box<dyn std::error::Error>>>().await
     };
     tokio::select! {

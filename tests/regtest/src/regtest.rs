@@ -1,20 +1,29 @@
 //! Everything together.
 
+use tokio::sync::MappedMutexGuard;
+
 use crate::esplora::{Esplora, Mode};
 use crate::faucet;
 use crate::node::{Node, NodeError};
+use crate::operator::{Operator, OperatorError, Settings, Unit};
+use crate::seat::{self, Seat};
 use crate::server::Server;
 
-/// A chain, Esplora over it and the calls that move it on, all on free loopback ports. Dropping it ends everything.
+/// A chain, Esplora over it, an operator, and the calls that move the chain on, all on free loopback ports. Dropping it
+/// ends everything.
 pub struct Regtest {
-    node: Node,
+    seat: Seat,
+    operator_url: String,
     esplora: Esplora,
     admin: Server,
+    node: Node,
 }
 
 /// What to start, see [`Regtest::builder`].
 #[derive(Clone, Debug, Default)]
-pub struct Builder {}
+pub struct Builder {
+    settings: Settings,
+}
 
 /// Why it did not start.
 #[derive(Debug, thiserror::Error)]
@@ -22,20 +31,23 @@ pub enum RegtestError {
     /// The chain.
     #[error(transparent)]
     Node(#[from] NodeError),
+    /// The operator.
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
     /// A port could not be listened on.
     #[error("no loopback port: {0}")]
     Port(#[from] std::io::Error),
 }
 
 impl Regtest {
-    /// What is started unless told otherwise.
+    /// An operator that counts in blocks, with its usual settings, unless told otherwise.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Starts what [`Regtest::builder`] describes.
-    pub async fn start() -> Result<Self, RegtestError> {
-        Self::builder().start().await
+    /// Starts with an operator that counts in `unit`.
+    pub async fn start(unit: Unit) -> Result<Self, RegtestError> {
+        Self::builder().unit(unit).start().await
     }
 
     /// The chain itself.
@@ -43,12 +55,36 @@ impl Regtest {
         &self.node
     }
 
+    /// The operator's gRPC address; it stays the same over [`Regtest::stop_operator`] and start.
+    pub fn operator_url(&self) -> &str {
+        &self.operator_url
+    }
+
+    /// The running operator, for its faults, settings and books. Let go of it before stopping it.
+    ///
+    /// # Panics
+    /// While it is stopped.
+    pub async fn operator(&self) -> MappedMutexGuard<'_, Operator> {
+        self.seat.operator().await.expect("the operator is stopped")
+    }
+
+    /// Cuts the operator's connections and frees its port; its books stay.
+    pub async fn stop_operator(&self) {
+        self.seat.stop().await;
+    }
+
+    /// Has a stopped operator go on, on the same port.
+    pub async fn start_operator(&self) -> Result<(), RegtestError> {
+        Ok(self.seat.start().await?)
+    }
+
     /// Esplora's base URL. `/faucet`, `/mine` and `/cpfp` are answered there too.
     pub fn esplora_url(&self) -> &str {
         self.esplora.url()
     }
 
-    /// Base URL of `/faucet`, `/mine`, `/cpfp`, `/reorg` and `/esplora/{mode}`, which answers whatever Esplora does.
+    /// Base URL of `/faucet`, `/mine`, `/cpfp`, `/reorg`, `/esplora/{mode}` and `/operator/{stop|start}`, which answers
+    /// whatever the others do.
     pub fn admin_url(&self) -> &str {
         self.admin.url()
     }
@@ -60,12 +96,34 @@ impl Regtest {
 }
 
 impl Builder {
+    /// The operator's usual settings for this unit. Undoes earlier changes of settings.
+    pub fn unit(self, unit: Unit) -> Self {
+        self.settings(Settings::for_unit(unit))
+    }
+
+    /// The operator's settings.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Changes some of the operator's settings.
+    pub fn change(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
     /// Starts it and waits until everything answers.
     pub async fn start(self) -> Result<Regtest, RegtestError> {
         let node = Node::start().await?;
+        let operator = Operator::start(node.clone(), self.settings).await?;
+        let operator_url = operator.url();
+        let seat = Seat::new(operator);
         let esplora = Esplora::start(node.clone(), faucet::routes(node.clone())).await?;
-        let routes = faucet::routes(node.clone()).merge(faucet::admin_routes(node.clone(), esplora.mode()));
+        let routes = faucet::routes(node.clone())
+            .merge(faucet::admin_routes(node.clone(), esplora.mode()))
+            .merge(seat::routes(seat.clone()));
         let admin = Server::start(routes).await?;
-        Ok(Regtest { node, esplora, admin })
+        Ok(Regtest { seat, operator_url, esplora, admin, node })
     }
 }

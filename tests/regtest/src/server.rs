@@ -48,6 +48,11 @@ impl Failure {
         Self(StatusCode::NOT_FOUND, format!("{what} not found"))
     }
 
+    /// 500.
+    pub fn broken(what: impl std::fmt::Display) -> Self {
+        Self(StatusCode::INTERNAL_SERVER_ERROR, what.to_string())
+    }
+
     /// 400.
     pub fn bad(what: impl std::fmt::Display) -> Self {
         Self(StatusCode::BAD_REQUEST, what.to_string())
@@ -69,7 +74,7 @@ impl From<NodeError> for Failure {
                 Self::bad(format!("{method} RPC error: {error}"))
             }
             NodeError::NoAnchor(_) | NodeError::Funds { .. } => Self::bad(error),
-            other => Self(StatusCode::INTERNAL_SERVER_ERROR, other.to_string()),
+            other => Self::broken(other),
         }
     }
 }
