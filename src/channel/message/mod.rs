@@ -27,6 +27,7 @@ pub const MAX_MEMO: usize = 512;
 
 /// Any message.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
 pub enum Message {
     Invite(Invite),
     Offer(Box<Offer>),
