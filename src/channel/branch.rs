@@ -21,6 +21,9 @@ pub const MAX_LEVELS: usize = 11;
 /// The most transactions a branch may have.
 pub const MAX_NODES: usize = 64;
 
+/// Nodes relay a version 3 transaction up to this weight (10 000 vB).
+const MAX_WEIGHT: u64 = 40_000;
+
 /// One transaction of a branch, with its witnesses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BranchNode {
@@ -80,24 +83,34 @@ impl Branch {
         if self.nodes.is_empty() || self.nodes.len() > MAX_NODES {
             return Err(refuse(format!("{} transactions", self.nodes.len())));
         }
-        // Outputs of the branch so far, with the level of their transaction.
-        let mut outputs: HashMap<OutPoint, (TxOut, usize)> = HashMap::new();
+        // Outputs of the branch so far, with the level of their transaction and whether it is of a batch tree.
+        let mut outputs: HashMap<OutPoint, (TxOut, usize, bool)> = HashMap::new();
         let mut commitments = Vec::new();
         let mut report = BranchReport { levels: 0, weight: 0, commitments: Vec::new(), expiry: None };
         for node in &self.nodes {
             let txid = node.tx.compute_txid();
+            let in_tree = !node.cosigners.is_empty();
             check_shape(&node.tx)?;
             let mut prevouts = Vec::with_capacity(node.tx.input.len());
             let mut level = 0;
             for input in &node.tx.input {
                 let outpoint = input.previous_output;
                 let (prevout, parent_level) = match outputs.get(&outpoint) {
-                    Some((prevout, level)) => (prevout.clone(), *level),
+                    Some((prevout, level, parent_in_tree)) => {
+                        if in_tree && !parent_in_tree {
+                            return Err(refuse(format!("{txid} is a tree node below an off-chain transaction")));
+                        }
+                        (prevout.clone(), *level)
+                    }
                     None => {
                         let prevout = context
                             .commitment_outputs
                             .get(&outpoint)
                             .ok_or_else(|| refuse(format!("{txid} spends the unknown output {outpoint}")))?;
+                        // Without its cosigners nothing says that the output is a batch at all.
+                        if !in_tree {
+                            return Err(refuse(format!("{txid} spends a commitment transaction without cosigners")));
+                        }
                         commitments.push(outpoint.txid);
                         (prevout.clone(), 0)
                     }
@@ -108,19 +121,20 @@ impl Branch {
             if level > MAX_LEVELS {
                 return Err(ChannelError::BranchTooDeep { levels: level, limit: MAX_LEVELS });
             }
-            if !node.cosigners.is_empty() {
+            check_amounts(&node.tx, &prevouts)?;
+            if in_tree {
                 check_tree_node(node, &prevouts, context)?;
                 report.expiry = Some(context.expiry);
             }
-            check_signatures(&node.tx, &prevouts)?;
+            check_signatures(&node.tx, &prevouts, in_tree)?;
             report.levels = report.levels.max(level);
             report.weight += node.tx.weight().to_wu();
             for (vout, output) in node.tx.output.iter().enumerate() {
-                outputs.insert(OutPoint::new(txid, vout as u32), (output.clone(), level));
+                outputs.insert(OutPoint::new(txid, vout as u32), (output.clone(), level, in_tree));
             }
         }
         match outputs.get(&target) {
-            Some((output, _)) if output == expected => {}
+            Some((output, ..)) if output == expected => {}
             Some(_) => return Err(refuse(format!("{target} is not the agreed output"))),
             None => return Err(refuse(format!("{target} is not in it"))),
         }
@@ -131,7 +145,7 @@ impl Branch {
     }
 }
 
-/// Version 3, zero fee by construction of the amounts (checked by the chain), anchor last.
+/// Version 3, small enough to relay, anchor last and no other dust.
 fn check_shape(tx: &Transaction) -> Result<(), ChannelError> {
     let refuse = |what: &str| ChannelError::InvalidBranch { what: format!("{}: {what}", tx.compute_txid()) };
     if tx.version.0 != 3 {
@@ -142,6 +156,36 @@ fn check_shape(tx: &Transaction) -> Result<(), ChannelError> {
     }
     if tx.output.last() != Some(&anchor()) {
         return Err(refuse("the last output is no anchor"));
+    }
+    if tx.weight().to_wu() > MAX_WEIGHT {
+        return Err(refuse("too heavy to relay"));
+    }
+    let outputs = tx.output.iter().rev().skip(1);
+    if outputs.into_iter().any(|output| output.value < output.script_pubkey.minimal_non_dust()) {
+        return Err(refuse("an output beside the anchor is dust"));
+    }
+    Ok(())
+}
+
+/// Zero fee: the chain takes a dust anchor under no other condition.
+fn check_amounts(tx: &Transaction, prevouts: &[TxOut]) -> Result<(), ChannelError> {
+    let sum = |outputs: &[TxOut]| outputs.iter().try_fold(0u64, |sum, output| sum.checked_add(output.value.to_sat()));
+    match (sum(prevouts), sum(&tx.output)) {
+        (Some(input), Some(output)) if input == output => Ok(()),
+        _ => Err(ChannelError::InvalidBranch { what: format!("{}: amounts do not add up", tx.compute_txid()) }),
+    }
+}
+
+/// An off-chain transaction must not wait on chain for anything but the CLTV of its leaves, which had passed when the
+/// operator signed it.
+fn check_locks(tx: &Transaction, leaf_locks: &[absolute::LockTime]) -> Result<(), ChannelError> {
+    let refuse = |what: &str| ChannelError::InvalidBranch { what: format!("{}: {what}", tx.compute_txid()) };
+    let known = [Sequence::MAX, Sequence::ENABLE_LOCKTIME_NO_RBF];
+    if tx.input.iter().any(|input| !known.contains(&input.sequence)) {
+        return Err(refuse("a sequence would make it wait"));
+    }
+    if tx.lock_time != absolute::LockTime::ZERO && !leaf_locks.contains(&tx.lock_time) {
+        return Err(refuse("a locktime that no leaf asks for would make it wait"));
     }
     Ok(())
 }
@@ -157,10 +201,6 @@ fn check_tree_node(node: &BranchNode, prevouts: &[TxOut], context: &BranchContex
     }
     if tree_output_script(&node.cosigners, context.forfeit_key, context.expiry)? != prevout.script_pubkey {
         return Err(refuse("its input is not its cosigners' key with the operator's sweep leaf"));
-    }
-    let total: u64 = node.tx.output.iter().map(|output| output.value.to_sat()).fold(0, u64::saturating_add);
-    if total != prevout.value.to_sat() {
-        return Err(refuse("amounts do not add up"));
     }
     Ok(())
 }
@@ -201,12 +241,13 @@ pub fn sweep_tweak(internal: XOnlyPublicKey, forfeit_key: XOnlyPublicKey, expiry
     TapTweakHash::from_key_and_tweak(internal, Some(sweep_root(forfeit_key, expiry)))
 }
 
-/// Verifies every input's witness: a key-path spend, or a script-path spend by a leaf of checksigs.
-fn check_signatures(tx: &Transaction, prevouts: &[TxOut]) -> Result<(), ChannelError> {
+/// Verifies every input's witness: a key-path spend in a batch tree, else a script-path spend by a leaf of checksigs.
+fn check_signatures(tx: &Transaction, prevouts: &[TxOut], in_tree: bool) -> Result<(), ChannelError> {
     let txid = tx.compute_txid();
     let refuse = |what: &str| ChannelError::InvalidBranch { what: format!("{txid}: {what}") };
     let spent = Prevouts::All(prevouts);
     let mut cache = SighashCache::new(tx);
+    let mut leaf_locks = Vec::new();
     for (index, (input, prevout)) in tx.input.iter().zip(prevouts).enumerate() {
         if !prevout.script_pubkey.is_p2tr() {
             return Err(refuse("spends an output that is not taproot"));
@@ -214,7 +255,8 @@ fn check_signatures(tx: &Transaction, prevouts: &[TxOut]) -> Result<(), ChannelE
         let key = prevout.script_pubkey.as_bytes().get(2..).unwrap_or_default();
         let key = XOnlyPublicKey::from_slice(key).map_err(|_| ChannelError::InvalidKey)?;
         let mut items: Vec<&[u8]> = input.witness.iter().collect();
-        if let [signature] = items.as_slice() {
+        if in_tree {
+            let [signature] = items.as_slice() else { return Err(refuse("an input is not signed")) };
             let message = cache
                 .taproot_key_spend_signature_hash(index, &spent, TapSighashType::Default)
                 .map_err(|_| refuse("no key-spend message"))?;
@@ -235,7 +277,9 @@ fn check_signatures(tx: &Transaction, prevouts: &[TxOut]) -> Result<(), ChannelE
             .taproot_script_spend_signature_hash(index, &spent, leaf, TapSighashType::Default)
             .map_err(|_| refuse("no script-spend message"))?
             .into();
-        let keys = checksig_keys(&script, tx, input.sequence).ok_or_else(|| refuse("leaf is not a multisig"))?;
+        let (keys, lock) =
+            checksig_keys(&script, tx, input.sequence).ok_or_else(|| refuse("leaf is not a multisig"))?;
+        leaf_locks.extend(lock);
         if keys.is_empty() || keys.len() != items.len() {
             return Err(refuse("number of signatures"));
         }
@@ -243,7 +287,7 @@ fn check_signatures(tx: &Transaction, prevouts: &[TxOut]) -> Result<(), ChannelE
             check_schnorr(signature, &message, key).ok_or_else(|| refuse("signature is invalid"))?;
         }
     }
-    Ok(())
+    if in_tree { Ok(()) } else { check_locks(tx, &leaf_locks) }
 }
 
 fn check_schnorr(signature: &[u8], message: &secp256k1::Message, key: &XOnlyPublicKey) -> Option<()> {
@@ -252,8 +296,12 @@ fn check_schnorr(signature: &[u8], message: &secp256k1::Message, key: &XOnlyPubl
     SECP256K1.verify_schnorr(&signature, message, key).ok()
 }
 
-/// The keys of `<k> CHECKSIGVERIFY … <k> CHECKSIG`, after an optional CLTV that the transaction satisfies.
-fn checksig_keys(script: &ScriptBuf, tx: &Transaction, sequence: Sequence) -> Option<Vec<XOnlyPublicKey>> {
+/// The keys of `<k> CHECKSIGVERIFY … <k> CHECKSIG`, and the CLTV before them, if any, that the transaction satisfies.
+fn checksig_keys(
+    script: &ScriptBuf,
+    tx: &Transaction,
+    sequence: Sequence,
+) -> Option<(Vec<XOnlyPublicKey>, Option<absolute::LockTime>)> {
     use bitcoin::opcodes::all::OP_CLTV;
     use bitcoin::script::Instruction;
 
@@ -279,5 +327,5 @@ fn checksig_keys(script: &ScriptBuf, tx: &Transaction, sequence: Sequence) -> Op
         Some(_) => return None,
         None => super::script::multisig(&keys),
     };
-    (rebuilt == *script).then_some(keys)
+    (rebuilt == *script).then_some((keys, cltv))
 }
