@@ -116,11 +116,17 @@ impl OffchainTx {
     ) -> Result<Self, ChannelError> {
         let checkpoints =
             inputs.iter().map(|input| Checkpoint::new(input, script)).collect::<Result<Vec<_>, ChannelError>>()?;
-        let locktime = inputs.iter().filter_map(|input| input.locktime).max_by_key(|lock| lock.to_consensus_u32());
-        let sequence = sequence_for(locktime);
+        let locks: Vec<_> = inputs.iter().filter_map(|input| input.locktime).collect();
+        if locks.iter().zip(locks.iter().skip(1)).any(|(lock, next)| !lock.is_same_unit(*next)) {
+            return Err(ChannelError::UnitMix);
+        }
+        let locktime = locks.into_iter().max_by_key(|lock| lock.to_consensus_u32());
         let ark_inputs = checkpoints
             .iter()
-            .map(|checkpoint| unsigned_input(OutPoint::new(checkpoint.tx.compute_txid(), 0), sequence))
+            .zip(inputs)
+            .map(|(checkpoint, input)| {
+                unsigned_input(OutPoint::new(checkpoint.tx.compute_txid(), 0), sequence_for(input.locktime))
+            })
             .collect();
         outputs.push(anchor());
         let ark = version3(locktime.unwrap_or(absolute::LockTime::ZERO), ark_inputs, outputs);
