@@ -42,7 +42,7 @@ pub struct ChannelRow {
     pub hot: HotRow,
     /// What lets the receiver close alone.
     pub authorisation: Option<Vec<u8>>,
-    /// The operator's answer to the submitted close, until it is no longer needed.
+    /// The operator's answer to the submitted close.
     pub submit_answer: Option<Vec<u8>>,
     pub result: Option<ChannelResult>,
 }

@@ -113,9 +113,9 @@ fn durable(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Finds damage now rather than in the middle of a payment.
+/// Finds damage now rather than in the middle of a payment. About a millisecond a megabyte.
 fn check(connection: &Connection) -> Result<(), StoreError> {
-    let answer: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    let answer: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if answer == "ok" { Ok(()) } else { Err(StoreError::corrupt(answer)) }
 }
 

@@ -86,7 +86,7 @@ BEGIN
     SELECT RAISE(ABORT, 'one way');
 END;
 
--- Its submit answer is what a receiver goes on chain with: the first one stays.
+-- The submit answer is what a receiver goes on chain with: it may be fetched again, never forgotten.
 CREATE TRIGGER channel_submit_answer BEFORE UPDATE OF submit_answer ON channel_rare
 WHEN OLD.submit_answer IS NOT NULL AND NEW.submit_answer IS NULL
 BEGIN
