@@ -103,7 +103,12 @@ fn link_of(call: &'static str, link: wire::IndexerChain) -> Result<ChainLink, Op
         txid: decode::txid(call, &link.txid)?,
         kind,
         expires_at: u64::try_from(link.expires_at).unwrap_or(0),
-        spends: link.spends.iter().map(|txid| decode::txid(call, txid)).collect::<Result<Vec<_>, _>>()?,
+        // arkd names a transaction here, and in other places one of its outputs.
+        spends: link
+            .spends
+            .iter()
+            .map(|spent| decode::txid(call, spent.split_once(':').map_or(spent.as_str(), |(txid, _)| txid)))
+            .collect::<Result<Vec<_>, _>>()?,
     })
 }
 

@@ -69,10 +69,12 @@ impl ArkdError {
     pub fn decode(status: i32, text: &str, details: &[u8]) -> Self {
         if let Some(found) = error_details(details) {
             let metadata = found.metadata.into_iter().take(64).map(|(key, value)| (short(&key), short(&value)));
+            // The message begins with what Display says anyway.
+            let prefix = format!("{} ({}): ", found.name, found.code);
             return Self {
                 code: Some(found.code),
                 name: short(&found.name),
-                message: short(&found.message),
+                message: short(found.message.strip_prefix(&prefix).unwrap_or(&found.message)),
                 metadata: metadata.collect(),
                 status,
             };

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bitcoin::{OutPoint, ScriptBuf, Txid};
-use tonic::Streaming;
+use tokio::task::JoinHandle;
+use tonic::{Status, Streaming};
 
 use super::client::from_status;
 use super::error::OperatorError;
@@ -29,29 +30,45 @@ pub enum ScriptEvent {
     Resumed,
 }
 
+type Messages = Streaming<wire::GetSubscriptionResponse>;
+
+enum State {
+    /// arkd answers the call only with its first message, which may be a heartbeat a minute later. It keeps what
+    /// happens in between.
+    Opening(Opening),
+    Open(Messages),
+}
+
+/// The call runs on its own, so that it is made even when nobody asks for an event yet.
+struct Opening(JoinHandle<Result<Messages, Status>>);
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// A stream of [`ScriptEvent`]s that opens itself again after a break.
 pub struct ScriptSubscription {
     operator: Operator,
     scripts: Vec<ScriptBuf>,
-    stream: Option<Streaming<wire::GetSubscriptionResponse>>,
+    state: Option<State>,
     failures: usize,
 }
 
 impl Operator {
-    /// Follows the VTXOs at `scripts`. Returns when the operator streams.
+    /// Follows the VTXOs at `scripts`. What happens after this has returned will be told.
     pub async fn subscribe(&self, scripts: Vec<ScriptBuf>) -> Result<ScriptSubscription, OperatorError> {
         if scripts.is_empty() || scripts.len() > MAX_SCRIPTS {
             return Err(OperatorError::Plan { what: format!("a subscription to {} scripts", scripts.len()) });
         }
-        let stream = open(self, &scripts).await?;
-        Ok(ScriptSubscription { operator: self.clone(), scripts, stream: Some(stream), failures: 0 })
+        let state = open(self, &scripts).await?;
+        Ok(ScriptSubscription { operator: self.clone(), scripts, state: Some(state), failures: 0 })
     }
 }
 
-async fn open(
-    operator: &Operator,
-    scripts: &[ScriptBuf],
-) -> Result<Streaming<wire::GetSubscriptionResponse>, OperatorError> {
+/// Registers the scripts, and attaches to what they bring.
+async fn open(operator: &Operator, scripts: &[ScriptBuf]) -> Result<State, OperatorError> {
     let mut client = operator.indexer();
     let scripts = scripts.iter().map(|script| script.to_hex_string()).collect();
     let request = wire::SubscribeForScriptsRequest { scripts, subscription_id: String::new() };
@@ -60,7 +77,22 @@ async fn open(
         return Err(OperatorError::bad("SubscribeForScripts", "no subscription id"));
     }
     let request = wire::GetSubscriptionRequest { subscription_id: answer.subscription_id };
-    operator.ask(CALL, client.get_subscription(request)).await
+    let opening = async move { client.get_subscription(request).await.map(tonic::Response::into_inner) };
+    Ok(State::Opening(Opening(tokio::spawn(opening))))
+}
+
+impl State {
+    /// The next message; `None` when the stream has ended.
+    async fn message(&mut self) -> Result<Option<wire::GetSubscriptionResponse>, Status> {
+        if let Self::Opening(opening) = self {
+            let opened = (&mut opening.0).await;
+            *self = Self::Open(opened.map_err(|_| Status::cancelled("the runtime is shutting down"))??);
+        }
+        match self {
+            Self::Open(messages) => messages.message().await,
+            Self::Opening(_) => Ok(None),
+        }
+    }
 }
 
 impl ScriptSubscription {
@@ -72,19 +104,19 @@ impl ScriptSubscription {
     /// the operator sends what cannot be read.
     pub async fn next(&mut self) -> Result<ScriptEvent, OperatorError> {
         loop {
-            let Some(stream) = &mut self.stream else {
+            let Some(state) = &mut self.state else {
                 let pause = BACKOFF.get(self.failures).or(BACKOFF.last()).copied().unwrap_or(1);
                 tokio::time::sleep(Duration::from_secs(pause)).await;
                 match open(&self.operator, &self.scripts).await {
-                    Ok(stream) => {
-                        self.stream = Some(stream);
+                    Ok(state) => {
+                        self.state = Some(state);
                         return Ok(ScriptEvent::Resumed);
                     }
                     Err(_) => self.failures += 1,
                 }
                 continue;
             };
-            match tokio::time::timeout(SILENCE_LIMIT, stream.message()).await {
+            match tokio::time::timeout(SILENCE_LIMIT, state.message()).await {
                 Ok(Ok(Some(message))) => {
                     self.failures = 0;
                     if let Some(Data::Event(event)) = message.data {
@@ -92,11 +124,11 @@ impl ScriptSubscription {
                     }
                 }
                 Ok(Err(status)) if status.code() == tonic::Code::OutOfRange => {
-                    self.stream = None;
+                    self.state = None;
                     return Err(from_status(CALL, self.operator.url(), &status));
                 }
                 // Closed, broken or silent.
-                _ => self.stream = None,
+                _ => self.state = None,
             }
         }
     }

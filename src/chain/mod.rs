@@ -1,0 +1,8 @@
+//! The Bitcoin chain, through an Esplora server.
+
+mod error;
+mod esplora;
+mod http;
+
+pub use error::ChainError;
+pub use esplora::{Chain, Coin, Fees, Spend, Tip, TxStatus};
