@@ -120,7 +120,7 @@ pub async fn forfeits(
     }
     let settings = shared.settings();
     if !request.signed_forfeit_txs.is_empty() {
-        let tip = shared.node.tip().await.map_err(|e| Status::internal(e.to_string()))?;
+        let tip = shared.tip().await.map_err(|e| Status::internal(e.to_string()))?;
         let address = settings.forfeit_address().script_pubkey();
         let taken = shared.with_book(|book| match &mut book.session {
             Some(session) => session.forfeits.take(&request.signed_forfeit_txs, &address, &tip, settings.dust),

@@ -12,9 +12,6 @@ use super::state::{Book, Stage, Vtxo};
 use super::wire;
 use super::wire::IndexerChainedTxType as Kind;
 
-/// Items on a page at most.
-const PAGE: usize = 100;
-
 /// A script must be P2TR in hex.
 pub fn check_script(text: &str) -> Result<[u8; 32], Status> {
     if text.is_empty() {
@@ -43,8 +40,8 @@ fn read_txid(text: &str) -> Result<Txid, Status> {
 
 type Paged<T> = (Vec<T>, Option<wire::IndexerPageResponse>);
 
-/// Cuts a page out; without a request there is no page and no limit, as in arkd.
-fn paginate<T>(items: Vec<T>, request: Option<&wire::IndexerPageRequest>, cap: usize) -> Result<Paged<T>, Status> {
+/// Cuts a page out; without a request there is no page and no limit, as in arkd, which takes any size above nothing.
+fn paginate<T>(items: Vec<T>, request: Option<&wire::IndexerPageRequest>) -> Result<Paged<T>, Status> {
     let Some(request) = request else { return Ok((items, None)) };
     if request.size <= 0 {
         return Err(Status::invalid_argument("invalid page size"));
@@ -52,7 +49,7 @@ fn paginate<T>(items: Vec<T>, request: Option<&wire::IndexerPageRequest>, cap: u
     if request.index < 0 {
         return Err(Status::invalid_argument("invalid page index"));
     }
-    let size = (request.size as usize).min(cap);
+    let size = request.size as usize;
     let number = (request.index as usize).max(1);
     let total = items.len().div_ceil(size);
     let page =
@@ -94,7 +91,7 @@ pub async fn vtxos(shared: Arc<Shared>, request: wire::GetVtxosRequest) -> Resul
         false => by_script(book, &keys, &request, now),
     });
     let shown = found.into_iter().filter_map(|v| show(&shared, v)).collect();
-    let (vtxos, page) = paginate(shown, request.page.as_ref(), PAGE)?;
+    let (vtxos, page) = paginate(shown, request.page.as_ref())?;
     Ok(wire::GetVtxosResponse { vtxos, page })
 }
 
@@ -141,7 +138,7 @@ pub async fn chain(
     let wanted = request.outpoint.ok_or_else(|| Status::invalid_argument("missing outpoint"))?;
     let start = OutPoint::new(read_txid(&wanted.txid)?, wanted.vout);
     let chain = shared.with_book(|book| walk(book, start)).map_err(Status::internal)?;
-    let (chain, page) = paginate(chain, request.page.as_ref(), PAGE)?;
+    let (chain, page) = paginate(chain, request.page.as_ref())?;
     Ok(wire::GetVtxoChainResponse { chain, page, auth_token: String::new(), next_page_token: String::new() })
 }
 
@@ -214,6 +211,6 @@ pub async fn virtual_txs(
         }
         found
     });
-    let (txs, page) = paginate(found, request.page.as_ref(), PAGE)?;
+    let (txs, page) = paginate(found, request.page.as_ref())?;
     Ok(wire::GetVirtualTxsResponse { txs, page, auth_token: String::new() })
 }

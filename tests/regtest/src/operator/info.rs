@@ -1,5 +1,6 @@
 //! GetInfo, and the two headers that calls carry.
 
+use bitcoin::hashes::{Hash, sha256};
 use bitcoin::key::Secp256k1;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
@@ -14,7 +15,7 @@ pub fn info(settings: &Settings) -> GetInfoResponse {
     let secp = Secp256k1::signing_only();
     let fees = settings.fees.clone();
     let delay = |value| Delay::from_setting(value).seconds();
-    GetInfoResponse {
+    let mut info = GetInfoResponse {
         version: settings.version.clone(),
         signer_pubkey: settings.signer.public_key(&secp).to_string(),
         forfeit_pubkey: settings.forfeit.public_key(&secp).to_string(),
@@ -45,10 +46,52 @@ pub fn info(settings: &Settings) -> GetInfoResponse {
             .map(|d| DeprecatedSigner { pubkey: d.secret.public_key(&secp).to_string(), cutoff_date: d.cutoff })
             .collect(),
         service_status: Default::default(),
-        digest: settings.digest(),
+        digest: String::new(),
         max_tx_weight: settings.max_tx_weight as i64,
         max_op_return_outputs: settings.max_op_return_outputs,
-    }
+    };
+    info.digest = digest(&info);
+    info
+}
+
+/// arkd's digest over what GetInfo says: SHA256 of Go's JSON of these fields in this order.
+pub fn digest(info: &GetInfoResponse) -> String {
+    let mut old: Vec<_> = info.deprecated_signers.iter().map(|d| (d.pubkey.clone(), d.cutoff_date)).collect();
+    old.sort();
+    let old: Vec<_> =
+        old.iter().map(|(key, cutoff)| format!(r#"{{"PubKey":"{key}","CutoffDate":{cutoff}}}"#)).collect();
+    let fees = info.fees.clone().and_then(|f| f.intent_fee).unwrap_or_default();
+    let text = |text: &str| serde_json::Value::from(text).to_string();
+    let fields = [
+        ("SignerPubKey", text(&info.signer_pubkey)),
+        ("DeprecatedSigners", format!("[{}]", old.join(","))),
+        ("ForfeitPubKey", text(&info.forfeit_pubkey)),
+        ("UnilateralExitDelay", info.unilateral_exit_delay.to_string()),
+        ("BoardingExitDelay", info.boarding_exit_delay.to_string()),
+        ("SessionDuration", info.session_duration.to_string()),
+        ("Network", text(&info.network)),
+        ("Dust", info.dust.to_string()),
+        ("ForfeitAddress", text(&info.forfeit_address)),
+        ("UtxoMinAmount", info.utxo_min_amount.to_string()),
+        ("UtxoMaxAmount", info.utxo_max_amount.to_string()),
+        ("VtxoMinAmount", info.vtxo_min_amount.to_string()),
+        ("VtxoMaxAmount", info.vtxo_max_amount.to_string()),
+        ("CheckpointTapscript", text(&info.checkpoint_tapscript)),
+        (
+            "Fees",
+            format!(
+                r#"{{"IntentFees":{{"OnchainInputFee":{},"OffchainInputFee":{},"OnchainOutputFee":{},"OffchainOutputFee":{}}},"TxFeeRate":0}}"#,
+                text(&fees.onchain_input),
+                text(&fees.offchain_input),
+                text(&fees.onchain_output),
+                text(&fees.offchain_output),
+            ),
+        ),
+        ("MaxTxWeight", info.max_tx_weight.to_string()),
+        ("MaxOpReturnOutputs", info.max_op_return_outputs.to_string()),
+    ];
+    let body: Vec<_> = fields.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    sha256::Hash::hash(format!("{{{}}}", body.join(",")).as_bytes()).to_string()
 }
 
 /// Every call of ArkService but GetInfo passes here.

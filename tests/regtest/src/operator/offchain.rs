@@ -39,7 +39,7 @@ pub async fn submit(shared: Arc<Shared>, request: wire::SubmitTxRequest) -> Resu
         return Err(Status::invalid_argument("missing checkpoint txs"));
     }
     let submission = decode(request)?;
-    let tip = shared.node.tip().await.map_err(|e| refuse(Code::Internal, e.to_string()))?;
+    let tip = shared.tip().await.map_err(|e| refuse(Code::Internal, e.to_string()))?;
     let settings = shared.settings();
     let now = shared.now();
     // One piece under the lock: nobody else can spend or lock the same VTXO in between.

@@ -84,6 +84,8 @@ pub struct Settings {
     pub auto_mine: bool,
     /// Seconds added to the operator's own clock (expiry, timeranges, bans).
     pub clock_shift: i64,
+    /// Height and median time past that locktimes are compared with instead of the chain's.
+    pub pretend_tip: Option<(u32, u64)>,
     /// Fee rate of commitment transactions.
     pub sats_per_vbyte: u64,
 }
@@ -144,6 +146,7 @@ impl Settings {
             subscription_timeout: Duration::from_secs(60),
             auto_mine: false,
             clock_shift: 0,
+            pretend_tip: None,
             sats_per_vbyte: 2,
         }
     }
@@ -204,18 +207,6 @@ impl Settings {
 
     /// Changes whenever something changes that clients must know.
     pub fn digest(&self) -> String {
-        let secp = Secp256k1::signing_only();
-        let old: Vec<_> = self.deprecated_signers.iter().map(|d| (d.secret.public_key(&secp), d.cutoff)).collect();
-        let text = format!(
-            "{} {old:?} {} {:?}",
-            self.signer.public_key(&secp),
-            self.forfeit.public_key(&secp),
-            (
-                (self.exit_delay, self.boarding_delay, self.session.as_secs(), self.dust),
-                (self.utxo_min, self.utxo_max, self.vtxo_min, self.vtxo_max),
-                (self.checkpoint_leaf(), &self.fees, self.max_tx_weight, self.max_op_return_outputs),
-            ),
-        );
-        sha256::Hash::hash(text.as_bytes()).to_string()
+        super::info::digest(&super::info::info(self))
     }
 }

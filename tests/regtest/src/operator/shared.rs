@@ -15,7 +15,7 @@ use super::settings::Settings;
 use super::state::Book;
 use super::subscription::Subscriptions;
 use super::wallet::Wallet;
-use crate::node::Node;
+use crate::node::{Node, NodeError, Tip};
 
 /// The operator's inside. It outlives the server: a restarted operator goes on with it.
 pub struct Shared {
@@ -71,6 +71,15 @@ impl Shared {
     pub(crate) fn now(&self) -> i64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         since.as_secs() as i64 + lock(&self.settings).clock_shift
+    }
+
+    /// The chain's tip as far as locktimes go.
+    pub(crate) async fn tip(&self) -> Result<Tip, NodeError> {
+        let mut tip = self.node.tip().await?;
+        if let Some((height, median_time)) = lock(&self.settings).pretend_tip {
+            tip = Tip { height, median_time, ..tip };
+        }
+        Ok(tip)
     }
 
     /// The key that signs trees: random for each run, published nowhere.

@@ -1,0 +1,76 @@
+//! What tests write straight into the books, to bring about a state that takes long to reach by itself.
+
+use bitcoin::{OutPoint, ScriptBuf, Txid};
+
+use super::Operator;
+use super::state::Vtxo;
+use super::wire::IndexerVtxo;
+
+impl Operator {
+    /// Puts a VTXO into the books as the indexer shows it; false when it is not well formed.
+    pub fn put_vtxo(&self, shown: &IndexerVtxo) -> bool {
+        let Some(vtxo) = read(shown) else { return false };
+        self.shared.with_book(|book| {
+            book.order.retain(|o| *o != vtxo.outpoint);
+            book.add(vtxo);
+        });
+        true
+    }
+
+    /// Marks a VTXO as unrolled; false when it is unknown.
+    pub fn mark_unrolled(&self, outpoint: &OutPoint) -> bool {
+        self.mark(outpoint, |v| v.unrolled = true)
+    }
+
+    /// Marks a VTXO as swept; false when it is unknown.
+    pub fn mark_swept(&self, outpoint: &OutPoint) -> bool {
+        self.mark(outpoint, |v| v.swept = true)
+    }
+
+    /// Sets when a VTXO expires (unix seconds); false when it is unknown.
+    pub fn set_expiry(&self, outpoint: &OutPoint, expires_at: i64) -> bool {
+        self.mark(outpoint, |v| v.expires_at = expires_at)
+    }
+
+    fn mark(&self, outpoint: &OutPoint, change: impl FnOnce(&mut Vtxo)) -> bool {
+        self.shared.with_book(|book| book.vtxos.get_mut(outpoint).map(change).is_some())
+    }
+
+    /// Convicts an output script once; the third time bans it.
+    pub fn convict(&self, script: &ScriptBuf, reason: &str) {
+        let (settings, now) = (self.shared.settings(), self.shared.now());
+        self.shared.with_book(|book| book.bans.convict(script.clone(), reason, now, settings.ban_duration));
+    }
+
+    /// Empties the queue of intents and frees what they held.
+    pub fn forget_intents(&self) {
+        self.shared.with_book(|book| {
+            book.queue.clear();
+            book.locked.clear();
+        });
+    }
+}
+
+fn read(shown: &IndexerVtxo) -> Option<Vtxo> {
+    let place = shown.outpoint.as_ref()?;
+    let txid = |text: &str| if text.is_empty() { Some(None) } else { text.parse::<Txid>().ok().map(Some) };
+    let script = ScriptBuf::from_hex(&shown.script).ok()?;
+    let commitment_txids = shown.commitment_txids.iter().map(|t| t.parse().ok()).collect::<Option<Vec<Txid>>>()?;
+    Some(Vtxo {
+        outpoint: OutPoint::new(place.txid.parse().ok()?, place.vout),
+        amount: shown.amount,
+        key: script.as_bytes().get(2..)?.try_into().ok()?,
+        root: *commitment_txids.first()?,
+        commitment_txids,
+        settled_by: txid(&shown.settled_by)?,
+        spent_by: txid(&shown.spent_by)?,
+        ark_txid: txid(&shown.ark_txid)?,
+        spent: shown.is_spent,
+        unrolled: shown.is_unrolled,
+        swept: shown.is_swept,
+        preconfirmed: shown.is_preconfirmed,
+        created_at: shown.created_at,
+        expires_at: shown.expires_at,
+        depth: shown.depth,
+    })
+}
