@@ -96,7 +96,8 @@ impl Delay {
         match unit {
             Unit::Blocks => u16::try_from(value.max(1)).map_err(|_| invalid).and_then(Self::blocks),
             Unit::Seconds => {
-                u32::try_from(value.max(1).div_ceil(512) * 512).map_err(|_| invalid).and_then(Self::seconds)
+                let seconds = value.max(1).checked_next_multiple_of(512).and_then(|value| u32::try_from(value).ok());
+                seconds.ok_or(invalid).and_then(Self::seconds)
             }
         }
     }
@@ -139,5 +140,7 @@ mod tests {
         assert_eq!(Delay::at_least(Unit::Seconds, 1025).unwrap().value(), 1536);
         assert_eq!(Delay::at_least(Unit::Blocks, 7).unwrap().value(), 7);
         assert!(Delay::at_least(Unit::Blocks, 70_000).is_err());
+        assert!(Delay::at_least(Unit::Seconds, 65_536 * 512).is_err());
+        assert!(Delay::at_least(Unit::Seconds, u64::MAX).is_err());
     }
 }
