@@ -4,7 +4,7 @@ use bitcoin::XOnlyPublicKey;
 use bitcoin::secp256k1::schnorr;
 use secp256k1::{Keypair, Message};
 
-use super::{check_version, decode, encode, text_form, wire};
+use super::{decode, encode, text_form, wire};
 use crate::channel::terms::tagged_hash;
 use crate::channel::{ChannelError, Offer, psbt};
 
@@ -48,7 +48,6 @@ impl Accept {
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, ChannelError> {
         let wire: wire::Accept = decode(bytes, "accept")?;
-        check_version(wire.version)?;
         let [signature] = wire::signatures(&wire.signature, "accept: signature")?;
         let offer_id = wire::hash32(&wire.offer_id, "accept: offer id")?;
         Ok(Self { offer_id, valid_until: wire.valid_until, signature })

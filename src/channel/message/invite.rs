@@ -3,7 +3,7 @@
 use bitcoin::secp256k1::PublicKey;
 use bitcoin::{Amount, XOnlyPublicKey};
 
-use super::{check_memo, check_version, decode, encode, text_form, wire};
+use super::{check_memo, decode, encode, text_form, wire};
 use crate::channel::terms::tagged_hash;
 use crate::channel::{ChannelError, ChannelTerms, Delay, Network, Party};
 
@@ -60,9 +60,15 @@ impl Invite {
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, ChannelError> {
         let wire: wire::Invite = decode(bytes, "invite")?;
-        check_version(wire.version)?;
         let (min_capacity, max_capacity) = (Amount::from_sat(wire.min_capacity), Amount::from_sat(wire.max_capacity));
         if min_capacity > max_capacity || max_capacity > Amount::MAX_MONEY || wire.min_lifetime > wire.max_lifetime {
+            return Err(ChannelError::Malformed { what: "invite: bounds" });
+        }
+        let (min_d1, max_d1) = (wire::delay(wire.min_d1)?, wire::delay(wire.max_d1)?);
+        if min_d1.unit() != max_d1.unit() {
+            return Err(ChannelError::UnitMix);
+        }
+        if min_d1.value() > max_d1.value() {
             return Err(ChannelError::Malformed { what: "invite: bounds" });
         }
         Ok(Self {
@@ -75,8 +81,8 @@ impl Invite {
                 max_capacity,
                 min_lifetime: wire.min_lifetime,
                 max_lifetime: wire.max_lifetime,
-                min_d1: wire::delay(wire.min_d1)?,
-                max_d1: wire::delay(wire.max_d1)?,
+                min_d1,
+                max_d1,
                 min_gap: wire.min_gap,
                 batch_funding: wire.funding & 1 != 0,
                 offchain_funding: wire.funding & 2 != 0,

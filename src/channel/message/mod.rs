@@ -144,12 +144,14 @@ fn encode(wire: &impl prost::Message) -> Vec<u8> {
     wire.encode_to_vec()
 }
 
+/// The version is looked at first: a message of a later version may have any shape.
 fn decode<W: prost::Message + Default>(bytes: &[u8], what: &'static str) -> Result<W, ChannelError> {
-    W::decode(bytes).map_err(|_| ChannelError::Malformed { what })
-}
-
-fn check_version(version: u32) -> Result<(), ChannelError> {
-    if version == wire::VERSION { Ok(()) } else { Err(ChannelError::UnknownVersion { version }) }
+    let malformed = |_| ChannelError::Malformed { what };
+    let wire::Versioned { version } = prost::Message::decode(bytes).map_err(malformed)?;
+    if version != wire::VERSION {
+        return Err(ChannelError::UnknownVersion { version });
+    }
+    W::decode(bytes).map_err(malformed)
 }
 
 /// A memo as it came: bounded, valid UTF-8 by protobuf.

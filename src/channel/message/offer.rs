@@ -3,7 +3,7 @@
 use bitcoin::secp256k1::PublicKey;
 use bitcoin::{Amount, OutPoint, absolute};
 
-use super::{check_version, decode, encode, text_form, wire};
+use super::{decode, encode, text_form, wire};
 use crate::channel::terms::tagged_hash;
 use crate::channel::{ChannelError, ChannelTerms, Invite, Network};
 
@@ -55,7 +55,6 @@ impl Offer {
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, ChannelError> {
         let wire: wire::Offer = decode(bytes, "offer")?;
-        check_version(wire.version)?;
         let funding = match (wire.funding, wire.inputs.as_slice()) {
             (Some(outpoint), []) => Funding::Offchain { outpoint: outpoint.outpoint()? },
             (None, inputs) if !inputs.is_empty() && inputs.len() <= MAX_INPUTS => {

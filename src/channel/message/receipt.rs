@@ -5,7 +5,7 @@ use bitcoin::secp256k1::schnorr;
 use bitcoin::{Amount, XOnlyPublicKey};
 use secp256k1::{Keypair, Message};
 
-use super::{check_version, decode, encode, text_form, wire};
+use super::{decode, encode, text_form, wire};
 use crate::channel::terms::tagged_hash;
 use crate::channel::{ChannelError, ChannelId, psbt};
 
@@ -51,7 +51,6 @@ impl Receipt {
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, ChannelError> {
         let wire: wire::Receipt = decode(bytes, "receipt")?;
-        check_version(wire.version)?;
         let [signature] = wire::signatures(&wire.signature, "receipt: signature")?;
         Ok(Self {
             channel_id: ChannelId::from_slice(&wire.channel_id)?,

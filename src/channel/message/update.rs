@@ -2,7 +2,7 @@
 
 use bitcoin::Amount;
 
-use super::{check_memo, check_version, decode, encode, text_form, wire};
+use super::{check_memo, decode, encode, text_form, wire};
 use crate::channel::script::CheckpointScript;
 use crate::channel::{Authorisation, ChannelError, ChannelId, ChannelUpdate};
 
@@ -33,7 +33,6 @@ impl UpdateMessage {
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, ChannelError> {
         let wire: wire::Update = decode(bytes, "payment")?;
-        check_version(wire.version)?;
         let [ark_signature, exit_signature] = wire::signatures(&wire.signatures, "payment: signatures")?;
         let (previous, amount) = (Amount::from_sat(wire.previous), Amount::from_sat(wire.amount));
         if amount > Amount::MAX_MONEY || previous > Amount::MAX_MONEY {
@@ -76,7 +75,9 @@ impl Authorisation {
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ChannelError> {
-        authorisation_from_wire(&decode(bytes, "authorisation")?)
+        let wire: wire::Authorisation =
+            prost::Message::decode(bytes).map_err(|_| ChannelError::Malformed { what: "authorisation" })?;
+        authorisation_from_wire(&wire)
     }
 }
 

@@ -10,6 +10,13 @@ use crate::channel::{ChannelError, Delay};
 /// The version all messages have today.
 pub const VERSION: u32 = 1;
 
+/// What all messages have in common.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Versioned {
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+}
+
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Invite {
     #[prost(uint32, tag = "1")]
