@@ -1,0 +1,117 @@
+//! One message of every kind, made from a pair of parties.
+
+use secp256k1::rand::Rng;
+use virtual_channels::channel::message::{Bounds, Funding, memo_hash};
+use virtual_channels::channel::{Accept, Delay, Invite, Message, Offer, Receipt, Unit, UpdateMessage};
+
+use crate::pair::{HEIGHT, NOW, Pair, keypair, outpoint, rng, sats};
+
+/// An invite that takes the pair's terms.
+pub fn invite(pair: &Pair) -> Invite {
+    let terms = &pair.channel.terms;
+    let unit = terms.unit();
+    Invite {
+        network: terms.network,
+        operator: terms.operator,
+        receiver: terms.receiver,
+        cosigner: keypair(&mut rng(77)).public_key(),
+        bounds: Bounds {
+            min_capacity: sats(1_000),
+            max_capacity: sats(10_000_000),
+            min_lifetime: 24 * unit.hour(),
+            max_lifetime: 30 * 24 * unit.hour(),
+            min_d1: terms.d1,
+            max_d1: Delay::at_least(unit, 7 * terms.d1.value()).unwrap(),
+            min_gap: terms.d1.value(),
+            batch_funding: true,
+            offchain_funding: true,
+        },
+        memo: Some("café, bread ☕".to_string()),
+        expires_at: NOW + 3600,
+    }
+}
+
+/// The moment at which `invite` and its offers are looked at, in the channel's unit.
+pub fn now(unit: Unit) -> u64 {
+    match unit {
+        Unit::Seconds => NOW,
+        Unit::Blocks => HEIGHT,
+    }
+}
+
+pub fn offer(pair: &Pair, invite: &Invite, inputs: usize) -> Offer {
+    let mut rng = rng(78);
+    Offer {
+        invite_id: invite.id(),
+        terms: pair.channel.terms,
+        cosigner: keypair(&mut rng).public_key(),
+        funding: Funding::Batch { inputs: (0..inputs).map(|_| outpoint(&mut rng)).collect() },
+    }
+}
+
+pub fn update(pair: &Pair, previous: u64, amount: u64) -> UpdateMessage {
+    UpdateMessage { update: pair.update(previous, amount), authorisation: None, memo: None }
+}
+
+/// At least one message of every kind, with and without what is optional.
+pub fn all(pair: &Pair) -> Vec<Message> {
+    let invite = invite(pair);
+    let offer = offer(pair, &invite, 3);
+    let accept = Accept::sign(offer.id(), NOW + 120, &pair.receiver);
+    let plain = update(pair, 0, 5_000);
+    let full = UpdateMessage {
+        authorisation: Some(pair.authorisation()),
+        memo: Some("two loaves".to_string()),
+        ..update(pair, 5_000, 5_001)
+    };
+    let receipt = Receipt::sign(pair.channel.id, sats(5_001), memo_hash(Some("two loaves")), &pair.receiver);
+    let offchain = Offer { funding: Funding::Offchain { outpoint: pair.channel.funding }, ..offer.clone() };
+    vec![
+        Message::Invite(Invite { memo: None, ..invite.clone() }),
+        Message::Invite(invite),
+        Message::Offer(Box::new(offer)),
+        Message::Offer(Box::new(offchain)),
+        Message::Accept(accept),
+        Message::Update(Box::new(plain)),
+        Message::Update(Box::new(full)),
+        Message::Receipt(receipt),
+    ]
+}
+
+/// `count` random bytes.
+pub fn noise(rng: &mut secp256k1::rand::rngs::StdRng, count: usize) -> Vec<u8> {
+    (0..count).map(|_| rng.r#gen()).collect()
+}
+
+/// `bytes` with a few random changes: flips, cuts, insertions, repetitions, parts of `other`.
+pub fn mutate(rng: &mut secp256k1::rand::rngs::StdRng, bytes: &[u8], other: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..rng.gen_range(1..=4) {
+        let at = rng.gen_range(0..=bytes.len());
+        match rng.gen_range(0..7) {
+            0 | 1 if at < bytes.len() => bytes[at] ^= 1 << rng.gen_range(0..8),
+            2 if at < bytes.len() => bytes[at] = rng.r#gen(),
+            3 => bytes.truncate(at),
+            4 => {
+                let count = rng.gen_range(1..12);
+                let more = noise(rng, count);
+                bytes.splice(at..at, more);
+            }
+            5 => {
+                let end = rng.gen_range(at..=bytes.len());
+                let part = bytes[at..end].to_vec();
+                bytes.splice(at..at, part);
+            }
+            6 if !other.is_empty() => {
+                let from = rng.gen_range(0..other.len());
+                let to = rng.gen_range(from..=other.len());
+                bytes.splice(at..at, other[from..to].iter().copied());
+            }
+            _ => {
+                let end = rng.gen_range(at..=bytes.len());
+                bytes.drain(at..end);
+            }
+        }
+    }
+    bytes
+}
