@@ -5,10 +5,10 @@ mod operator_support;
 
 use std::time::Duration;
 
-use bitcoin::OutPoint;
-use operator_support::{Coin, Party};
+use bitcoin::{Amount, OutPoint, TxOut, Txid};
+use operator_support::{Coin, Party, code};
 use regtest::Node;
-use regtest::operator::wire::IndexerVtxo;
+use regtest::operator::wire::{self, IndexerVtxo};
 use regtest::operator::{Operator, Settings, Unit};
 
 fn settings(unit: Unit) -> Settings {
@@ -64,4 +64,105 @@ async fn a_life_in_blocks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_life_in_seconds() {
     life(Unit::Seconds).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_intents_share_a_batch_and_one_leaves_ark() {
+    let node = Node::start().await.unwrap();
+    let operator = Operator::start(node.clone(), settings(Unit::Seconds)).await.unwrap();
+    let mut parties = Vec::new();
+    for _ in 0..5 {
+        let mut party = Party::new(&operator).await;
+        let coin = party.board(&node, 50_000).await;
+        party.settings.session = Duration::from_secs(6);
+        parties.push((party, coin));
+    }
+    // All boarding coins in one batch, then all VTXOs in one more, with connectors and a withdrawal.
+    let first = together(parties, |p, _| (vec![p.vtxo_output(50_000)], Vec::new())).await;
+    let mut second = Vec::new();
+    for (mut party, commitment) in first {
+        let vtxos = party.vtxos(&party.vtxo_tree().script_pubkey()).await;
+        assert_eq!(vtxos[0].commitment_txids, [commitment.to_string()]);
+        let request = wire::GetVtxoChainRequest { outpoint: vtxos[0].outpoint.clone(), ..Default::default() };
+        let chain = party.indexer.get_vtxo_chain(request).await.unwrap().into_inner().chain;
+        assert!((3..=5).contains(&chain.len()), "{} levels", chain.len());
+        let coin = party.coin(place(&vtxos[0]), 50_000);
+        second.push((party, coin));
+    }
+    let commitments = together(second, |p, i| {
+        let mut outputs = vec![p.vtxo_output(20_000)];
+        if i == 0 {
+            let script_pubkey = p.settings.forfeit_address().script_pubkey();
+            outputs.push(TxOut { value: Amount::from_sat(30_000), script_pubkey });
+        } else {
+            outputs.push(p.vtxo_output(30_000));
+        }
+        (outputs, if i == 0 { vec![1] } else { Vec::new() })
+    })
+    .await;
+    let ids: std::collections::HashSet<_> = commitments.iter().map(|(_, c)| *c).collect();
+    assert_eq!(ids.len(), 1, "one batch for all");
+}
+
+/// All parties go through one batch at the same time.
+async fn together(
+    parties: Vec<(Party, Coin)>,
+    wanted: impl Fn(&Party, usize) -> (Vec<TxOut>, Vec<usize>),
+) -> Vec<(Party, Txid)> {
+    let mut tasks = Vec::new();
+    for (i, (mut party, coin)) in parties.into_iter().enumerate() {
+        let (outputs, onchain) = wanted(&party, i);
+        let coins = [coin];
+        let mut stream = party.listen(&coins).await;
+        let cosigners = [party.cosigner_key()];
+        let id = party.register_with(&coins, outputs, &cosigners, &onchain).await.unwrap();
+        tasks.push(tokio::spawn(async move {
+            let commitment = party.follow(&mut stream, Some(id), &coins).await.unwrap();
+            (party, commitment)
+        }));
+    }
+    let mut done = Vec::new();
+    for task in tasks {
+        done.push(task.await.unwrap());
+    }
+    done
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_cosigners_sign_one_intent_and_a_silent_one_gets_the_payer_banned() {
+    let node = Node::start().await.unwrap();
+    let operator = Operator::start(node.clone(), settings(Unit::Blocks)).await.unwrap();
+    let mut payer = Party::new(&operator).await;
+    let mut receiver = Party::new(&operator).await;
+    let coin = boarded(&mut payer, &node, 100_000).await;
+    let coins = [coin];
+    let cosigners = [payer.cosigner_key(), receiver.cosigner_key()];
+
+    let mut stream = payer.listen(&coins).await;
+    let mut other = receiver.listen(&coins).await;
+    let id = payer.register_with(&coins, vec![payer.vtxo_output(100_000)], &cosigners, &[]).await.unwrap();
+    let both = tokio::join!(payer.follow(&mut stream, Some(id), &coins), receiver.follow(&mut other, None, &[]));
+    assert_eq!(both.0.unwrap(), both.1.unwrap());
+
+    let vtxos = payer.vtxos(&payer.vtxo_tree().script_pubkey()).await;
+    let coin = payer.coin(place(vtxos.iter().find(|v| !v.is_spent).unwrap()), 100_000);
+    operator.change(|s| s.session = Duration::from_secs(3));
+    for _ in 0..3 {
+        let mut stream = payer.listen(std::slice::from_ref(&coin)).await;
+        let outputs = vec![payer.vtxo_output(100_000)];
+        let id = payer.register_with(std::slice::from_ref(&coin), outputs, &cosigners, &[]).await.unwrap();
+        let failed = payer.follow(&mut stream, Some(id), std::slice::from_ref(&coin)).await.unwrap_err();
+        assert_eq!(
+            failed,
+            "SIGNING_SESSION_TIMED_OUT (28): musig2 signing session timed out (nonce collection), collected 1/2 nonces"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let outputs = vec![payer.vtxo_output(100_000)];
+    let banned = payer.register(std::slice::from_ref(&coin), outputs.clone()).await.unwrap_err();
+    assert_eq!(code(&banned), 29);
+    let (ark, checkpoints) = payer.offchain(std::slice::from_ref(&coin), outputs);
+    assert_eq!(code(&payer.submit(&ark, &checkpoints).await.unwrap_err()), 29);
+    operator.pardon();
+    payer.submit(&ark, &checkpoints).await.unwrap();
 }
