@@ -179,10 +179,10 @@ pub enum OperatorError {
     TreeRefused { what: String },
     #[error("stopped by the wallet: {why}")]
     Veto { why: String },
-    /// Forfeits or commitment inputs have been signed and sent, and then the outcome did not come: the batch may go
-    /// through all the same. Look the commitment up before the inputs are used again.
-    #[error("the outcome of commitment transaction {commitment} is not known: {cause}")]
-    OutcomeUnknown { commitment: Txid, cause: Box<OperatorError> },
+    /// What can spend the inputs has been sent, and then the end did not come: the batch may go through all the same.
+    /// Look at the commitment transaction (where it is known) and at the inputs before they are used again.
+    #[error("whether the batch went through is not known (commitment transaction {commitment:?}): {cause}")]
+    OutcomeUnknown { commitment: Option<Txid>, cause: Box<OperatorError> },
     /// Our own rules were broken.
     #[error(transparent)]
     Channel(Box<ChannelError>),

@@ -36,7 +36,7 @@ enum State {
     /// arkd answers the call only with its first message, which may be a heartbeat a minute later. It keeps what
     /// happens in between.
     Opening(Opening),
-    Open(Messages),
+    Open(Box<Messages>),
 }
 
 /// The call runs on its own, so that it is made even when nobody asks for an event yet.
@@ -86,7 +86,8 @@ impl State {
     async fn message(&mut self) -> Result<Option<wire::GetSubscriptionResponse>, Status> {
         if let Self::Opening(opening) = self {
             let opened = (&mut opening.0).await;
-            *self = Self::Open(opened.map_err(|_| Status::cancelled("the runtime is shutting down"))??);
+            let messages = opened.map_err(|_| Status::cancelled("the runtime is shutting down"))??;
+            *self = Self::Open(Box::new(messages));
         }
         match self {
             Self::Open(messages) => messages.message().await,

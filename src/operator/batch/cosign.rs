@@ -63,7 +63,7 @@ pub async fn cosign(
                     _ => OperatorError::StreamEnded { why: "no end of the batch came".into() },
                 };
                 if let Some(outcome) = outcome {
-                    let commitment = outcome.commitment_txid;
+                    let commitment = Some(outcome.commitment_txid);
                     return Err(OperatorError::OutcomeUnknown { commitment, cause: Box::new(error) });
                 }
                 // Its nonces are gone with it: the next batch gets new ones.

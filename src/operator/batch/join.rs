@@ -11,7 +11,7 @@ use super::session::{Party, Ready, Session, Step};
 use super::{BatchInput, BatchObserver, BatchOutcome, BatchOutput, BatchPlan, InputKind, commitment, forfeit};
 use crate::channel::intent::{Intent, IntentInput, IntentMessage};
 use crate::operator::client::ArkClient;
-use crate::operator::error::{OperatorError, Phase};
+use crate::operator::error::OperatorError;
 use crate::operator::events::{BACKOFF, Event, EventStream};
 use crate::operator::{Operator, decode, wire};
 
@@ -22,8 +22,8 @@ const FORFEIT_LIMIT: Duration = Duration::from_secs(30);
 const MAX_ENDS: usize = 256;
 
 /// Registers the plan's intent and sees one batch through. One attempt: a failed batch is an error, and the caller
-/// decides whether to try again. [`OperatorError::OutcomeUnknown`] means that signatures which can spend the inputs
-/// are in the operator's hands; every other error means that they are not.
+/// decides whether to try again. [`OperatorError::OutcomeUnknown`] means that what can spend the inputs may
+/// be in the operator's hands; every other error means that it is not.
 pub async fn join(
     operator: &Operator,
     plan: &BatchPlan,
@@ -44,21 +44,47 @@ pub async fn join(
             return Err(error);
         }
     };
+    let mut sent = false;
+    let followed = follow(operator, plan, &mut session, &mut stream, observer, &mut sent).await;
+    followed.map_err(|cause| {
+        // Inputs that need no signature beside the intent's can go as soon as the tree is signed.
+        let unsigned = plan.inputs.iter().all(|input| input.kind == InputKind::Recoverable);
+        if sent || unsigned && (session.signed || party.leaves.is_empty()) {
+            OperatorError::OutcomeUnknown { commitment: session.commitment_txid(), cause: Box::new(cause) }
+        } else {
+            cause
+        }
+    })
+}
+
+/// Follows the batch to its end. `sent` is set before forfeits or signed commitment inputs leave.
+async fn follow(
+    operator: &Operator,
+    plan: &BatchPlan,
+    session: &mut Session<'_>,
+    stream: &mut EventStream,
+    observer: &mut dyn BatchObserver,
+    sent: &mut bool,
+) -> Result<BatchOutcome, OperatorError> {
     let deadline = Instant::now() + session_limit(operator);
+    let mut outcome = None;
     loop {
-        match session.take(next(&mut stream, deadline, session.phase).await?).await? {
+        let event = timeout_at(deadline, stream.next())
+            .await
+            .unwrap_or_else(|_| Err(OperatorError::BatchFailed { reason: "no end came".into(), phase: session.phase }));
+        match session.take(event?).await? {
             Step::On | Step::Ours => {}
             Step::Signed => observer.signed(),
-            Step::Finalized => return Err(OperatorError::refuse("finalized before it was ready")),
+            Step::Finalized => {
+                return outcome.ok_or_else(|| OperatorError::refuse("finalized before it was ready"));
+            }
             Step::Ready(ready) => {
-                let signed = Signatures::of(plan, &session, &ready)?;
+                let signatures = Signatures::of(plan, session, &ready)?;
                 observer.ready(&ready.outcome)?;
-                let commitment = ready.outcome.commitment_txid;
-                let unknown = |cause| OperatorError::OutcomeUnknown { commitment, cause: Box::new(cause) };
-                let signed = signed.sign(operator, &ready)?;
-                signed.send(operator).await.map_err(unknown)?;
-                finish(&mut session, &mut stream, operator).await.map_err(unknown)?;
-                return Ok(ready.outcome);
+                let signed = signatures.sign(operator, &ready)?;
+                *sent = true;
+                signed.send(operator).await?;
+                outcome = Some(ready.outcome);
             }
         }
     }
@@ -116,23 +142,6 @@ pub(super) async fn reopen(operator: &Operator, topics: Vec<String>, failures: &
 /// A batch that takes longer than this from its start is given up: three times what the operator promises.
 pub(super) fn session_limit(operator: &Operator) -> Duration {
     Duration::from_secs(operator.info().session_seconds.saturating_mul(3).saturating_add(60))
-}
-
-async fn next(stream: &mut EventStream, deadline: Instant, phase: Phase) -> Result<Event, OperatorError> {
-    match timeout_at(deadline, stream.next()).await {
-        Ok(event) => event,
-        Err(_) => Err(OperatorError::BatchFailed { reason: "no end came".into(), phase }),
-    }
-}
-
-/// Waits for the operator's word that it is done.
-async fn finish(session: &mut Session<'_>, stream: &mut EventStream, operator: &Operator) -> Result<(), OperatorError> {
-    let deadline = Instant::now() + session_limit(operator);
-    loop {
-        if let Step::Finalized = session.take(next(stream, deadline, session.phase).await?).await? {
-            return Ok(());
-        }
-    }
 }
 
 /// What is needed to sign the inputs away, collected and checked before the observer says yes.

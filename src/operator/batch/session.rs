@@ -1,7 +1,7 @@
 //! One batch as an event after the other: collect, check, nonces, signatures, outcome.
 
 use bitcoin::secp256k1::PublicKey;
-use bitcoin::{Psbt, Transaction, TxOut};
+use bitcoin::{Psbt, Transaction, TxOut, Txid};
 use secp256k1::Keypair;
 
 use super::commitment::check_outputs;
@@ -56,7 +56,8 @@ pub(super) struct Session<'a> {
     pub(super) connectors: Connectors,
     signing: Option<(SigningTree, TreeSigner)>,
     commitment: Option<Transaction>,
-    signed: bool,
+    /// Our tree signatures are out, or on their way.
+    pub(super) signed: bool,
     ready: bool,
 }
 
@@ -101,6 +102,11 @@ impl<'a> Session<'a> {
             }
             _ => Ok(Step::On),
         }
+    }
+
+    /// The commitment transaction, once it is known.
+    pub(super) fn commitment_txid(&self) -> Option<Txid> {
+        self.commitment.as_ref().map(Transaction::compute_txid)
     }
 
     /// Whether anything of this batch concerns us so far.
