@@ -5,3 +5,4 @@ pub mod chain;
 pub mod channel;
 pub mod operator;
 pub mod store;
+pub mod wallet;

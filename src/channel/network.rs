@@ -3,7 +3,7 @@
 use super::ChannelError;
 
 /// A Bitcoin network as arkd names it. Mutinynet is a signet with blocks every 30 seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Network {
     Bitcoin,
     Testnet,

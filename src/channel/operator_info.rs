@@ -1,19 +1,20 @@
 //! What an operator says of itself: the terms every channel with it depends on.
 
 use bitcoin::{Amount, ScriptBuf, XOnlyPublicKey};
+use serde::{Deserialize, Serialize};
 
 use super::script::CheckpointScript;
 use super::{ChannelError, Delay, Network, Unit};
 
 /// A key the operator signed with before; VTXOs under it are accepted until `cutoff` (unix seconds, `None`: no end).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeprecatedSigner {
     pub key: XOnlyPublicKey,
     pub cutoff: Option<u64>,
 }
 
 /// The operator's fee programs (CEL) for intents; an empty string is no fee.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FeePrograms {
     pub offchain_input: String,
     pub offchain_output: String,
@@ -22,7 +23,7 @@ pub struct FeePrograms {
 }
 
 /// The decoded and checked answer of `GetInfo`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatorInfo {
     pub version: String,
     pub network: Network,
@@ -37,12 +38,17 @@ pub struct OperatorInfo {
     pub boarding_exit_delay: Delay,
     /// How long a batch round takes, in seconds.
     pub session_seconds: u64,
+    #[serde(with = "bitcoin::amount::serde::as_sat")]
     pub dust: Amount,
+    #[serde(with = "bitcoin::amount::serde::as_sat")]
     pub vtxo_min: Amount,
     /// `None`: no limit.
+    #[serde(with = "bitcoin::amount::serde::as_sat::opt")]
     pub vtxo_max: Option<Amount>,
+    #[serde(with = "bitcoin::amount::serde::as_sat")]
     pub utxo_min: Amount,
     /// `None`: no limit. Zero: boarding is not allowed.
+    #[serde(with = "bitcoin::amount::serde::as_sat::opt")]
     pub utxo_max: Option<Amount>,
     pub fees: FeePrograms,
     pub deprecated_signers: Vec<DeprecatedSigner>,

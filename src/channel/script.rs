@@ -125,7 +125,7 @@ pub fn default_vtxo(
 }
 
 /// The script every checkpoint output carries beside the spending leaf: `<delay> CSV DROP <forfeit key> CHECKSIG`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct CheckpointScript {
     pub delay: Delay,
     pub key: XOnlyPublicKey,

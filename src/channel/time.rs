@@ -27,7 +27,7 @@ impl Unit {
 }
 
 /// A BIP68 relative delay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Delay(relative::LockTime);
 
 impl Delay {

@@ -234,6 +234,11 @@ impl OperatorError {
         matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::StreamEnded { .. })
     }
 
+    /// The batch came to nothing before anything irrevocable: another try may succeed.
+    pub fn is_batch_failure(&self) -> bool {
+        matches!(self, Self::BatchFailed { .. } | Self::StreamEnded { .. })
+    }
+
     /// Whether signatures that can spend the inputs may be in the operator's hands.
     pub fn may_be_committed(&self) -> bool {
         matches!(self, Self::OutcomeUnknown { .. })

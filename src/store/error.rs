@@ -74,6 +74,22 @@ impl StoreError {
         Self::Corrupt { what: what.into() }
     }
 
+    /// Whether the file itself failed: SQLite may have rolled the transaction back, so nothing more may be written in it.
+    pub fn is_fatal(&self) -> bool {
+        matches!(
+            self,
+            Self::Full
+                | Self::ReadOnly
+                | Self::Busy
+                | Self::CannotOpen { .. }
+                | Self::Io { .. }
+                | Self::Closed
+                | Self::Corrupt { .. }
+                | Self::NotOurs
+                | Self::Sqlite { .. }
+        )
+    }
+
     /// Whether a check, a key or a trigger refused the statement.
     pub(super) fn is_refused(&self) -> bool {
         matches!(self, Self::Refused { .. })

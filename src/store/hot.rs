@@ -94,6 +94,21 @@ impl Db<'_> {
         authorisation.map_or(Ok(()), |authorisation| self.set_authorisation(id, authorisation))
     }
 
+    /// Puts signatures for another checkpoint script in place of those of a channel that is closing; the amount must be
+    /// the stored one.
+    pub fn replace_signatures(
+        &self,
+        id: &ChannelId,
+        update: &ChannelUpdate,
+        authorisation: Option<&[u8]>,
+    ) -> Result<(), StoreError> {
+        let hot = self.hot(id)?.ok_or(StoreError::NotFound { what: "the channel" })?;
+        if hot.amount() != update.amount {
+            return Err(StoreError::NotOpen { state: hot.state });
+        }
+        self.put_update(id, update, hot.high, None, authorisation)
+    }
+
     /// Remembers an amount that has been signed, before its signature leaves: the payer's liability.
     pub fn raise_high(&self, id: &ChannelId, high: Amount) -> Result<(), StoreError> {
         let changed = self

@@ -72,7 +72,9 @@ CREATE TRIGGER channel_update
 BEFORE UPDATE OF amount, previous, ark_signature, exit_signature, high ON channel_hot
 BEGIN
     SELECT CASE
-        WHEN OLD.state NOT IN ('confirming', 'open') THEN RAISE(ABORT, 'not open')
+        WHEN OLD.state NOT IN ('confirming', 'open')
+            AND NOT (OLD.state = 'closing' AND NEW.amount = OLD.amount AND NEW.high = OLD.high)
+            THEN RAISE(ABORT, 'not open')
         WHEN NEW.high < OLD.high THEN RAISE(ABORT, 'lower high')
         WHEN OLD.role = 'receiver' AND NEW.amount < OLD.amount THEN RAISE(ABORT, 'lower amount')
         WHEN OLD.previous IS NOT NULL AND NEW.previous IS NULL THEN RAISE(ABORT, 'lower amount')

@@ -1,0 +1,100 @@
+//! Own addresses. A script is known to the store before anybody is told of it.
+
+use bitcoin::{Address, ScriptBuf};
+
+use super::error::Result;
+use super::keys::KeyUse;
+use super::{Wallet, WalletError};
+use crate::channel::script::default_vtxo;
+use crate::channel::{ArkAddress, OperatorInfo, Payout, TapTree};
+use crate::store::{Db, OwnScript, ScriptKind, StoreError};
+
+impl Wallet {
+    /// The Ark address to be paid at: the newest one of this wallet, made at the first call.
+    pub fn ark_address(&self) -> Result<String> {
+        let info = self.info()?;
+        let newest = self.store.read(|db| db.scripts(ScriptKind::Vtxo))?.pop();
+        let own = match newest.filter(|own| own.operator == info.signer) {
+            Some(own) => own,
+            None => self.store.write(|db| self.fresh_vtxo(db, &info))?,
+        };
+        let tree = self.tree_of(&own)?;
+        Ok(ArkAddress::new(info.network, own.operator, tree.output_key()).to_string())
+    }
+
+    /// A new Ark address, for a payment that should not be linked to others.
+    pub fn new_ark_address(&self) -> Result<String> {
+        let info = self.info()?;
+        let own = self.store.write(|db| self.fresh_vtxo(db, &info))?;
+        Ok(ArkAddress::new(info.network, own.operator, self.tree_of(&own)?.output_key()).to_string())
+    }
+
+    /// The on-chain address from which coins are settled into Ark.
+    pub fn boarding_address(&self) -> Result<String> {
+        let info = self.info()?;
+        let newest = self.store.read(|db| db.scripts(ScriptKind::Boarding))?.pop();
+        let own = match newest.filter(|own| own.operator == info.signer) {
+            Some(own) => own,
+            None => self.store.write(|db| {
+                self.fresh_script(db, &info, ScriptKind::Boarding, KeyUse::Boarding, info.boarding_exit_delay)
+            })?,
+        };
+        let address = Address::from_script(&own.script, info.network.to_bitcoin());
+        Ok(address.map_err(|_| WalletError::InvalidAddress)?.to_string())
+    }
+
+    /// A script for a VTXO that nothing else pays to.
+    pub(super) fn fresh_vtxo(&self, db: &Db<'_>, info: &OperatorInfo) -> Result<OwnScript> {
+        self.fresh_script(db, info, ScriptKind::Vtxo, KeyUse::Vtxo, info.unilateral_exit_delay)
+    }
+
+    fn fresh_script(
+        &self,
+        db: &Db<'_>,
+        info: &OperatorInfo,
+        kind: ScriptKind,
+        key_use: KeyUse,
+        delay: crate::channel::Delay,
+    ) -> Result<OwnScript> {
+        let key_index = db.next_key_index()?;
+        let key = self.keys.keypair(key_use, key_index)?.xonly();
+        let script = default_vtxo(key, info.signer, delay)?.script_pubkey();
+        let own = OwnScript { script, kind, key_index, operator: info.signer, delay: Some(delay) };
+        db.add_script(&own)?;
+        Ok(own)
+    }
+
+    /// An on-chain payout of our own at a fresh key.
+    pub(super) fn fresh_chain_payout(&self, db: &Db<'_>, info: &OperatorInfo) -> Result<Payout> {
+        let key_index = db.next_key_index()?;
+        let payout = self.keys.chain_payout(key_index)?;
+        let script = payout.script();
+        db.add_script(&OwnScript { script, kind: ScriptKind::Chain, key_index, operator: info.signer, delay: None })?;
+        Ok(payout)
+    }
+
+    /// What an own script is for.
+    pub(super) fn key_use(own: &OwnScript) -> KeyUse {
+        match own.kind {
+            ScriptKind::Vtxo => KeyUse::Vtxo,
+            ScriptKind::Boarding => KeyUse::Boarding,
+            ScriptKind::Chain => KeyUse::Chain,
+        }
+    }
+
+    /// The tree of an own VTXO or boarding script.
+    pub(super) fn tree_of(&self, own: &OwnScript) -> Result<TapTree> {
+        let delay = own.delay.ok_or(WalletError::CorruptFlow { what: "an own script" })?;
+        let key = self.keys.keypair(Self::key_use(own), own.key_index)?.xonly();
+        let tree = default_vtxo(key, own.operator, delay)?;
+        if tree.script_pubkey() != own.script {
+            return Err(StoreError::Corrupt { what: "an own script does not fit its key".into() }.into());
+        }
+        Ok(tree)
+    }
+
+    /// The own script an output pays to.
+    pub(super) fn own_script(&self, script: &ScriptBuf) -> Result<OwnScript> {
+        self.store.read(|db| db.script(script))?.ok_or(WalletError::NotFound)
+    }
+}

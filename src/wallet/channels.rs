@@ -1,0 +1,101 @@
+//! What a wallet shows of its channels.
+
+use bitcoin::{Amount, OutPoint, Txid, absolute};
+
+use super::Wallet;
+use super::WalletError;
+use super::error::Result;
+use crate::channel::{Authorisation, ChannelId, Delay, Unit};
+use crate::store::{ChannelRow, ChannelState, FundingKind, Role};
+
+/// A channel as an app shows it. Moments and delays are in `unit`: unix seconds, or heights and blocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelInfo {
+    pub id: ChannelId,
+    pub role: Role,
+    pub state: ChannelState,
+    /// Off chain: preconfirmed, payer and operator together could still double-spend it.
+    pub funding_kind: FundingKind,
+    pub funding: OutPoint,
+    pub unit: Unit,
+    pub capacity: Amount,
+    /// All that has been paid, by the latest update.
+    pub amount: Amount,
+    /// The most the receiver may be able to claim (payer), or what it can claim (receiver).
+    pub high: Amount,
+    /// What can still be paid.
+    pub remaining: Amount,
+    pub locktime: absolute::LockTime,
+    pub d1: Delay,
+    pub d2: Delay,
+    /// When the operator may sweep.
+    pub expiry: u64,
+    /// From then on no update is taken and the receiver should close.
+    pub close_by: u64,
+    /// From then on the receiver must be on its way on chain.
+    pub exit_by: u64,
+    /// Before then the payer of a channel that is spent but not closed must be on its way on chain.
+    pub payer_exit_by: u64,
+    /// As receiver: until when new money is taken without another look at the chain (unix seconds).
+    pub takes_money_until: Option<u64>,
+    /// Transactions that a unilateral exit must confirm one after the other.
+    pub levels: u32,
+    /// Whether the receiver is known to be able to close alone.
+    pub acknowledged: bool,
+    /// The transaction that ended the channel.
+    pub result: Option<Txid>,
+    pub created_at: u64,
+}
+
+impl Wallet {
+    /// All channels, oldest first.
+    pub fn channels(&self) -> Result<Vec<ChannelInfo>> {
+        let rows = self.store.read(|db| db.channels())?;
+        rows.into_iter().map(|row| self.channel_info(row)).collect()
+    }
+
+    pub fn channel(&self, id: &ChannelId) -> Result<ChannelInfo> {
+        let row = self.store.read(|db| db.channel(id))?.ok_or(WalletError::NotFound)?;
+        self.channel_info(row)
+    }
+
+    fn channel_info(&self, row: ChannelRow) -> Result<ChannelInfo> {
+        let loaded = self.loaded(&row.record.id)?;
+        let terms = &loaded.channel.terms;
+        let now = self.now();
+        let cutoff = self.info()?.check_signer(&terms.operator, now.unix()).unwrap_or(Some(0));
+        let deadlines = loaded.deadlines(&now, cutoff);
+        let amount = row.hot.amount();
+        let takes_money_until = match (row.hot.role, &row.authorisation) {
+            (Role::Receiver, Some(bytes)) if row.hot.state == ChannelState::Open => {
+                let script = Authorisation::from_bytes(bytes)?.script;
+                Some(row.hot.last_watch.saturating_add(self.max_blind(&loaded, script.delay)))
+            }
+            _ => None,
+        };
+        Ok(ChannelInfo {
+            id: row.record.id,
+            role: row.hot.role,
+            state: row.hot.state,
+            funding_kind: row.record.funding_kind,
+            funding: row.record.funding,
+            unit: loaded.unit(),
+            capacity: row.record.capacity,
+            amount,
+            high: row.hot.high,
+            remaining: row.record.capacity.checked_sub(amount).unwrap_or(Amount::ZERO),
+            locktime: terms.locktime,
+            d1: terms.d1,
+            d2: terms.d2,
+            expiry: loaded.expiry(&now),
+            close_by: deadlines.close_by,
+            exit_by: deadlines.exit_by,
+            payer_exit_by: deadlines.payer_exit_by,
+            takes_money_until,
+            levels: row.record.levels,
+            acknowledged: row.hot.acknowledged,
+            result: row.result.map(|result| result.txid),
+            created_at: row.record.created_at,
+        })
+    }
+}

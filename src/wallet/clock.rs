@@ -1,0 +1,55 @@
+//! What time it is, for a wallet that trusts neither its phone's clock nor a single source.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::channel::Unit;
+
+/// The wall clock. Tests bring their own.
+pub trait Clock: Send + Sync {
+    /// Unix seconds.
+    fn now(&self) -> u64;
+}
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+    }
+}
+
+/// The highest of everything seen so far: it never runs backwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Now {
+    /// Unix seconds by the wall clock.
+    pub wall: u64,
+    pub height: u64,
+    /// Unix seconds by the chain's median time past.
+    pub median_time: u64,
+}
+
+impl Now {
+    /// The moment that counts against expiries, and against locktimes where one protects oneself: the latest that
+    /// anybody could claim it to be.
+    pub fn latest(&self, unit: Unit) -> u64 {
+        match unit {
+            Unit::Blocks => self.height,
+            Unit::Seconds => self.wall.max(self.median_time),
+        }
+    }
+
+    /// The moment by which a locktime has surely passed: what the chain says.
+    pub fn on_chain(&self, unit: Unit) -> u64 {
+        match unit {
+            Unit::Blocks => self.height,
+            Unit::Seconds => self.median_time,
+        }
+    }
+
+    /// The wall clock, or the chain's where that is ahead of it.
+    pub fn unix(&self) -> u64 {
+        self.wall.max(self.median_time)
+    }
+}

@@ -1,0 +1,179 @@
+//! The coins of the wallet: VTXOs by the operator's books, boarding coins by the chain.
+
+use std::collections::{HashMap, HashSet};
+
+use bitcoin::{Amount, OutPoint, ScriptBuf, Txid};
+
+use super::error::Result;
+use super::{Wallet, WalletError};
+use crate::channel::intent::IntentInput;
+use crate::channel::offchain::OffchainInput;
+use crate::operator::{InputKind, Vtxo};
+use crate::store::{OwnScript, ScriptKind};
+
+/// How far a coin is from being final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CoinKind {
+    /// On chain at a boarding address, not confirmed yet: waits.
+    Unconfirmed,
+    /// On chain at a boarding address.
+    Boarding,
+    /// Expired or swept: goes back into a batch without a forfeit.
+    Recoverable,
+    /// A VTXO made off chain, or in a batch whose commitment transaction is not confirmed.
+    Preconfirmed,
+    /// The output of a batch whose commitment transaction is confirmed.
+    Settled,
+}
+
+/// A coin of this wallet that nobody has spent.
+#[derive(Debug, Clone)]
+pub(super) struct Coin {
+    pub outpoint: OutPoint,
+    pub amount: Amount,
+    pub kind: CoinKind,
+    pub own: OwnScript,
+    /// When the operator may sweep it (unix seconds in arkd's counting); 0 on chain.
+    pub expires_at: u64,
+    pub created_at: u64,
+    /// Held by a flow.
+    pub locked: bool,
+}
+
+impl Coin {
+    /// How the coin goes into a batch.
+    pub fn batch_kind(&self) -> InputKind {
+        match self.kind {
+            CoinKind::Boarding | CoinKind::Unconfirmed => InputKind::Boarding,
+            CoinKind::Recoverable => InputKind::Recoverable,
+            CoinKind::Preconfirmed | CoinKind::Settled => InputKind::Vtxo,
+        }
+    }
+}
+
+impl Wallet {
+    /// All unspent coins, locked ones too.
+    pub(super) async fn coins(&self) -> Result<Vec<Coin>> {
+        let mut coins = self.vtxo_coins().await?;
+        coins.extend(self.boarding_coins().await?);
+        Ok(coins)
+    }
+
+    pub(super) async fn vtxo_coins(&self) -> Result<Vec<Coin>> {
+        let (own, locked) = self.scripts_and_locks(ScriptKind::Vtxo)?;
+        if own.is_empty() {
+            return Ok(Vec::new());
+        }
+        let scripts: Vec<ScriptBuf> = own.keys().cloned().collect();
+        let vtxos = self.net.operator().await?.vtxos_by_scripts(&scripts).await?;
+        let now = self.now().unix();
+        let mut coins = Vec::new();
+        for vtxo in vtxos {
+            // Assets would be lost by spending; unrolled coins are for the exit.
+            let Some(own) = own.get(&vtxo.script).filter(|_| !vtxo.spent && !vtxo.unrolled && !vtxo.has_assets) else {
+                continue;
+            };
+            let kind = if vtxo.is_recoverable(now) {
+                CoinKind::Recoverable
+            } else if vtxo.preconfirmed || !self.all_confirmed(&vtxo).await? {
+                CoinKind::Preconfirmed
+            } else {
+                CoinKind::Settled
+            };
+            coins.push(Coin {
+                outpoint: vtxo.outpoint,
+                amount: vtxo.amount,
+                kind,
+                own: own.clone(),
+                expires_at: vtxo.expires_at,
+                created_at: vtxo.created_at,
+                locked: locked.contains(&vtxo.outpoint),
+            });
+        }
+        coins.sort_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
+        Ok(coins)
+    }
+
+    pub(super) async fn boarding_coins(&self) -> Result<Vec<Coin>> {
+        let (own, locked) = self.scripts_and_locks(ScriptKind::Boarding)?;
+        let mut coins = Vec::new();
+        for (script, own) in own {
+            for coin in self.net.chain.coins(&script).await? {
+                coins.push(Coin {
+                    outpoint: coin.outpoint,
+                    amount: coin.output.value,
+                    kind: if coin.status.is_confirmed() { CoinKind::Boarding } else { CoinKind::Unconfirmed },
+                    own: own.clone(),
+                    expires_at: 0,
+                    created_at: 0,
+                    locked: locked.contains(&coin.outpoint),
+                });
+            }
+        }
+        coins.sort_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
+        Ok(coins)
+    }
+
+    fn scripts_and_locks(&self, kind: ScriptKind) -> Result<(HashMap<ScriptBuf, OwnScript>, HashSet<OutPoint>)> {
+        self.store.read(|db| {
+            let own = db.scripts(kind)?.into_iter().map(|own| (own.script.clone(), own)).collect();
+            let locked = db.locked_coins()?.into_iter().map(|(outpoint, _)| outpoint).collect();
+            Ok((own, locked))
+        })
+    }
+
+    /// Whether every commitment transaction a VTXO hangs on is confirmed deep enough.
+    async fn all_confirmed(&self, vtxo: &Vtxo) -> Result<bool> {
+        for txid in &vtxo.commitment_txids {
+            if self.confirmations(txid).await? < self.config.confirmations {
+                return Ok(false);
+            }
+        }
+        Ok(!vtxo.commitment_txids.is_empty())
+    }
+
+    /// Confirmations of a transaction: 0 when it is in the mempool or unknown.
+    pub(super) async fn confirmations(&self, txid: &Txid) -> Result<u32> {
+        let status = self.net.chain.status(*txid).await?;
+        if !status.is_confirmed() {
+            return Ok(0);
+        }
+        Ok(status.confirmations(self.net.chain.tip().await?.height))
+    }
+
+    /// The coin as an input of an intent, by the leaf that owner and operator share.
+    pub(super) fn intent_input(&self, own: &OwnScript, outpoint: OutPoint, amount: Amount) -> Result<IntentInput> {
+        Ok(IntentInput::unlocked(outpoint, amount, self.tree_of(own)?, 0))
+    }
+
+    /// The coin as an input of an off-chain transaction.
+    pub(super) fn offchain_input(&self, own: &OwnScript, outpoint: OutPoint, amount: Amount) -> Result<OffchainInput> {
+        Ok(OffchainInput { outpoint, amount, tree: self.tree_of(own)?, leaf: 0, locktime: None })
+    }
+}
+
+/// Picks coins for `needed`: the smallest single one that is enough, else the largest first. Answers also their sum.
+pub(super) fn select(coins: &[Coin], needed: Amount, limit: usize) -> Result<(Vec<Coin>, Amount)> {
+    let mut free: Vec<&Coin> = coins.iter().filter(|coin| !coin.locked).collect();
+    let available = sum(free.iter().map(|coin| coin.amount));
+    let single = free.iter().filter(|coin| coin.amount >= needed).min_by_key(|coin| (coin.amount, coin.outpoint));
+    if let Some(coin) = single {
+        return Ok((vec![(*coin).clone()], coin.amount));
+    }
+    free.sort_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
+    let mut picked = Vec::new();
+    let mut total = Amount::ZERO;
+    for coin in free.into_iter().take(limit) {
+        total = sum([total, coin.amount]);
+        picked.push(coin.clone());
+        if total >= needed {
+            return Ok((picked, total));
+        }
+    }
+    Err(WalletError::InsufficientFunds { needed, available })
+}
+
+/// A sum that cannot overflow: money is bounded.
+pub(super) fn sum(amounts: impl IntoIterator<Item = Amount>) -> Amount {
+    amounts.into_iter().fold(Amount::ZERO, |total, amount| total.checked_add(amount).unwrap_or(Amount::MAX))
+}

@@ -1,0 +1,166 @@
+//! Keys from the mnemonic: BIP39, then BIP32 along fixed paths.
+//!
+//! | path | for |
+//! |---|---|
+//! | `m/86'/coin'/0'/0/i` | on-chain addresses (BIP86): exits, withdrawals to oneself |
+//! | `m/1120'/coin'/0'/i'` | VTXOs of the wallet |
+//! | `m/1120'/coin'/1'/i'` | boarding coins |
+//! | `m/1120'/coin'/2'/i'` | channels as payer |
+//! | `m/1120'/coin'/3'/i'` | channels as receiver |
+//! | `m/1120'/coin'/4'/i'` | co-signing batch trees |
+//!
+//! `coin` is 0 on mainnet, 1 elsewhere. One counter serves all branches, so an index is used once.
+
+use bip39::Mnemonic;
+use bitcoin::bip32::{ChildNumber, Xpriv};
+use bitcoin::key::TapTweak;
+use bitcoin::{Address, XOnlyPublicKey};
+use secp256k1::{Keypair, SECP256K1};
+use zeroize::Zeroizing;
+
+use super::WalletError;
+use crate::channel::terms::tagged_hash;
+use crate::channel::{Network, Payout};
+
+/// Purpose of the paths that are this library's own.
+const PURPOSE: u32 = 1120;
+
+/// What a key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyUse {
+    Vtxo,
+    Boarding,
+    Payer,
+    Receiver,
+    Cosigner,
+    /// BIP86, on chain.
+    Chain,
+}
+
+/// A key pair that is erased when dropped and never printed.
+pub struct SecretKeypair(Keypair);
+
+impl std::ops::Deref for SecretKeypair {
+    type Target = Keypair;
+
+    fn deref(&self) -> &Keypair {
+        &self.0
+    }
+}
+
+impl Drop for SecretKeypair {
+    fn drop(&mut self) {
+        self.0.non_secure_erase();
+    }
+}
+
+impl SecretKeypair {
+    pub fn xonly(&self) -> XOnlyPublicKey {
+        self.0.x_only_public_key().0
+    }
+}
+
+/// The wallet's seed.
+pub struct Keys {
+    seed: Zeroizing<[u8; 64]>,
+    network: Network,
+}
+
+impl Keys {
+    /// Reads a mnemonic of 12 to 24 English words.
+    pub fn from_mnemonic(words: &str, network: Network) -> Result<Self, WalletError> {
+        let mnemonic = Mnemonic::parse_normalized(words.trim()).map_err(|_| WalletError::InvalidMnemonic)?;
+        Ok(Self { seed: Zeroizing::new(mnemonic.to_seed("")), network })
+    }
+
+    /// Twelve fresh words.
+    pub fn generate_mnemonic() -> Result<String, WalletError> {
+        Mnemonic::generate(12).map(|mnemonic| mnemonic.to_string()).map_err(|_| WalletError::InvalidMnemonic)
+    }
+
+    fn coin(&self) -> u32 {
+        u32::from(self.network != Network::Bitcoin)
+    }
+
+    fn derive(&self, path: &[ChildNumber]) -> Result<SecretKeypair, WalletError> {
+        let failed = |_| WalletError::KeyDerivation;
+        let mut master = Xpriv::new_master(self.network.to_bitcoin(), self.seed.as_ref()).map_err(failed)?;
+        let mut child = master.derive_priv(SECP256K1, &path).map_err(failed)?;
+        let keypair = SecretKeypair(Keypair::from_secret_key(SECP256K1, &child.private_key));
+        child.private_key.non_secure_erase();
+        master.private_key.non_secure_erase();
+        Ok(keypair)
+    }
+
+    /// The key pair for one use at one index.
+    pub fn keypair(&self, key_use: KeyUse, index: u32) -> Result<SecretKeypair, WalletError> {
+        let hardened = |index| ChildNumber::from_hardened_idx(index).map_err(|_| WalletError::KeyDerivation);
+        let normal = |index| ChildNumber::from_normal_idx(index).map_err(|_| WalletError::KeyDerivation);
+        let branch = match key_use {
+            KeyUse::Vtxo => 0,
+            KeyUse::Boarding => 1,
+            KeyUse::Payer => 2,
+            KeyUse::Receiver => 3,
+            KeyUse::Cosigner => 4,
+            KeyUse::Chain => {
+                return self.derive(&[hardened(86)?, hardened(self.coin())?, hardened(0)?, normal(0)?, normal(index)?]);
+            }
+        };
+        self.derive(&[hardened(PURPOSE)?, hardened(self.coin())?, hardened(branch)?, hardened(index)?])
+    }
+
+    /// The BIP86 output at an index.
+    pub fn chain_payout(&self, index: u32) -> Result<Payout, WalletError> {
+        let internal = self.keypair(KeyUse::Chain, index)?.xonly();
+        let (output, _) = internal.tap_tweak(SECP256K1, None);
+        Ok(Payout::new(output.to_x_only_public_key()))
+    }
+
+    /// The BIP86 address at an index.
+    pub fn chain_address(&self, index: u32) -> Result<Address, WalletError> {
+        Address::from_script(&self.chain_payout(index)?.script(), self.network.to_bitcoin())
+            .map_err(|_| WalletError::KeyDerivation)
+    }
+
+    /// Tells wallets apart without telling anything about their keys.
+    pub fn fingerprint(&self) -> Result<[u8; 32], WalletError> {
+        let key = self.keypair(KeyUse::Vtxo, 0x7fff_ffff)?.xonly();
+        Ok(tagged_hash(b"virtual-channels/wallet", &key.serialize()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORDS: &str = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+
+    #[test]
+    fn bip86_test_vector() {
+        let keys = Keys::from_mnemonic(WORDS, Network::Bitcoin).unwrap();
+        let address = keys.chain_address(0).unwrap().to_string();
+        assert_eq!(address, "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr");
+    }
+
+    #[test]
+    fn every_use_and_index_has_a_key_of_its_own() {
+        let keys = Keys::from_mnemonic(WORDS, Network::Regtest).unwrap();
+        let uses = [KeyUse::Vtxo, KeyUse::Boarding, KeyUse::Payer, KeyUse::Receiver, KeyUse::Cosigner, KeyUse::Chain];
+        let mut seen = std::collections::HashSet::new();
+        for key_use in uses {
+            for index in 0..5 {
+                assert!(seen.insert(keys.keypair(key_use, index).unwrap().xonly()));
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_words_are_refused() {
+        for words in ["", "abandon", &WORDS.replace("about", "abandon"), "zoo zoo"] {
+            assert!(matches!(Keys::from_mnemonic(words, Network::Regtest), Err(WalletError::InvalidMnemonic)));
+        }
+        let generated = Keys::generate_mnemonic().unwrap();
+        assert_eq!(generated.split(' ').count(), 12);
+        assert!(Keys::from_mnemonic(&generated, Network::Regtest).is_ok());
+    }
+}

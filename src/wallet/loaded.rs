@@ -1,0 +1,131 @@
+//! Channels in memory: what never changes about one, computed once, and its key.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::error::Result;
+use super::keys::{KeyUse, SecretKeypair};
+use super::{Wallet, WalletError};
+use crate::channel::amount::Limits;
+use crate::channel::deadline::{Deadlines, Timing};
+use crate::channel::transactions::CloseTemplate;
+use crate::channel::{Authorisation, Channel, ChannelId, ChannelTerms, Unit};
+use crate::store::{ChannelRecord, HotRow, Role, StoreError};
+
+use super::clock::Now;
+
+/// The static part of a channel, ready for signing and verifying.
+pub(super) struct LoadedChannel {
+    pub channel: Channel,
+    pub record: ChannelRecord,
+    pub keypair: SecretKeypair,
+    /// The close under the stored Authorisation, by that Authorisation's hash.
+    authorised: Mutex<Option<Arc<Authorised>>>,
+}
+
+/// An Authorisation with the close it is for.
+pub(super) struct Authorised {
+    pub hash: [u8; 32],
+    pub authorisation: Authorisation,
+    pub close: CloseTemplate,
+}
+
+impl Wallet {
+    /// The channel from memory, else from the store.
+    pub(super) fn loaded(&self, id: &ChannelId) -> Result<Arc<LoadedChannel>> {
+        if let Some(found) = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(id) {
+            return Ok(found.clone());
+        }
+        let row = self.store.read(|db| db.channel(id))?.ok_or(WalletError::NotFound)?;
+        let loaded = Arc::new(self.load(row.record)?);
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(*id, loaded.clone());
+        Ok(loaded)
+    }
+
+    /// Forgets what is in memory of a channel, after its record changed.
+    pub(super) fn unload(&self, id: &ChannelId) {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    fn load(&self, record: ChannelRecord) -> Result<LoadedChannel> {
+        let corrupt = |what: &str| StoreError::Corrupt { what: what.into() };
+        let terms = ChannelTerms::from_canonical(&record.terms)?;
+        let channel = Channel::new(terms, record.funding)?;
+        if channel.id != record.id {
+            return Err(corrupt("terms of a channel").into());
+        }
+        let (key_use, key) = match record.role {
+            Role::Payer => (KeyUse::Payer, terms.payer.key),
+            Role::Receiver => (KeyUse::Receiver, terms.receiver.key),
+        };
+        let keypair = self.keys.keypair(key_use, record.key_index)?;
+        if keypair.xonly() != key {
+            return Err(corrupt("key index of a channel").into());
+        }
+        Ok(LoadedChannel { channel, record, keypair, authorised: Mutex::new(None) })
+    }
+
+    /// The Authorisation that the hot row names, with its close.
+    pub(super) fn authorised(&self, loaded: &LoadedChannel, hot: &HotRow) -> Result<Option<Arc<Authorised>>> {
+        let Some(hash) = hot.authorisation_hash else { return Ok(None) };
+        if let Some(cached) = loaded.cached(hash) {
+            return Ok(Some(cached));
+        }
+        let bytes = self.store.read(|db| db.authorisation(&hot.id))?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        let authorisation = Authorisation::from_bytes(&bytes)?;
+        Ok(Some(loaded.remember(hash, authorisation)?))
+    }
+}
+
+impl LoadedChannel {
+    pub fn cached(&self, hash: [u8; 32]) -> Option<Arc<Authorised>> {
+        let cached = self.authorised.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.as_ref().filter(|authorised| authorised.hash == hash).cloned()
+    }
+
+    /// Keeps the close of an Authorisation in memory.
+    pub fn remember(&self, hash: [u8; 32], authorisation: Authorisation) -> Result<Arc<Authorised>> {
+        let close = self.channel.close_template(authorisation.script)?;
+        let authorised = Arc::new(Authorised { hash, authorisation, close });
+        *self.authorised.lock().unwrap_or_else(PoisonError::into_inner) = Some(authorised.clone());
+        Ok(authorised)
+    }
+
+    pub fn unit(&self) -> Unit {
+        self.channel.terms.unit()
+    }
+
+    /// When the VTXO expires, by everything that counts: the sweep leaves, and the operator's clock, which in block
+    /// units runs a second a block.
+    pub fn expiry(&self, now: &Now) -> u64 {
+        let record = &self.record;
+        if record.expires_at == 0 {
+            return record.expiry;
+        }
+        match self.unit() {
+            Unit::Seconds => record.expiry.min(record.expires_at),
+            Unit::Blocks => record.expiry.min(now.height.saturating_add(record.expires_at.saturating_sub(now.wall))),
+        }
+    }
+
+    pub fn deadlines(&self, now: &Now, cutoff: Option<u64>) -> Deadlines {
+        let record = &self.record;
+        let expiry = self.expiry(now);
+        Timing::of(&self.channel.terms, record.batch_expiry.value(), expiry, record.levels.into(), cutoff).deadlines()
+    }
+
+    /// Refuses when the channel takes no more payments.
+    pub fn check_close_by(&self, now: &Now, cutoff: Option<u64>) -> Result<()> {
+        let close_by = self.deadlines(now, cutoff).close_by;
+        let moment = now.latest(self.unit());
+        if moment >= close_by {
+            return Err(WalletError::PastCloseBy { channel_id: self.channel.id, close_by, now: moment });
+        }
+        Ok(())
+    }
+}
+
+/// The bounds payments of this wallet keep to.
+pub(super) fn limits(info: &crate::channel::OperatorInfo) -> Limits {
+    Limits::of(info)
+}

@@ -1,0 +1,169 @@
+//! The wallet: keys, coins, and the flows that join the other rooms.
+//!
+//! Every flow of several steps writes down where it is before it goes on, so that [`Wallet::resume`] can finish it in
+//! a new process. What is irrevocable happens only after what it rests on is durable.
+
+mod accept;
+mod address;
+mod balance;
+mod batch;
+mod channels;
+mod clock;
+mod close;
+mod coins;
+mod config;
+mod error;
+mod events;
+mod fees;
+mod funding;
+mod invite;
+mod keys;
+mod loaded;
+mod net;
+mod offchain;
+mod open;
+mod open_offchain;
+mod parse;
+mod pay;
+mod propose;
+mod quote;
+mod receive;
+mod refund;
+mod resume;
+mod send;
+mod settle;
+mod time;
+mod watch;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::JoinSet;
+
+pub use accept::Acceptance;
+pub use balance::Balance;
+pub use channels::ChannelInfo;
+pub use clock::{Clock, SystemClock};
+pub use config::WalletConfig;
+pub use error::WalletError;
+pub use events::{Event, EventKind, Step};
+pub use invite::InviteRequest;
+pub use keys::Keys;
+pub use parse::Parsed;
+pub use pay::Payment;
+pub use propose::{FundingChoice, Proposal, ProposeRequest};
+pub use quote::Quote;
+pub use receive::Received;
+pub use settle::Settlement;
+pub use watch::WatchReport;
+
+use crate::channel::{ChannelError, ChannelId, OperatorInfo};
+use crate::store::{Binding, Store};
+use clock::Now;
+use error::Result;
+use loaded::LoadedChannel;
+use net::Net;
+
+/// A wallet over one database, with one operator. Cheap to clone; clones are the same wallet.
+#[derive(Clone)]
+pub struct Wallet(Arc<Inner>);
+
+/// What all clones share.
+pub struct Inner {
+    config: WalletConfig,
+    keys: Keys,
+    store: Store,
+    net: Net,
+    cached_info: Mutex<Option<Arc<OperatorInfo>>>,
+    seen: Mutex<Now>,
+    loaded: Mutex<HashMap<ChannelId, Arc<LoadedChannel>>>,
+    events: events::Notices,
+    /// Co-signing in the background; ended by [`Wallet::close`].
+    tasks: Mutex<JoinSet<()>>,
+    /// One network flow at a time: they pick coins, and resume must not run beside what it would resume.
+    flow: tokio::sync::Mutex<()>,
+}
+
+impl std::ops::Deref for Wallet {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Wallet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wallet").field("network", &self.config.network).finish_non_exhaustive()
+    }
+}
+
+impl Wallet {
+    /// Opens the database, or creates it. The first time the operator must answer, since its key is in every address;
+    /// later the wallet opens, pays and receives without it.
+    pub async fn open(config: WalletConfig, mnemonic: &str) -> Result<Self> {
+        let keys = Keys::from_mnemonic(mnemonic, config.network)?;
+        let net = Net::new(&config)?;
+        let fingerprint = keys.fingerprint()?;
+        let first = match config.database.exists() {
+            true => {
+                let store = Store::open(&config.database)?;
+                Some((net::stored_info(&store)?, store))
+            }
+            false => None,
+        };
+        let (info, store) = match first {
+            Some((Some(info), store)) => (info, store),
+            // Nothing is created before the operator has answered.
+            other => {
+                let info = net.operator().await?.info();
+                let store = match other {
+                    Some((_, store)) => store,
+                    None => Store::open(&config.database)?,
+                };
+                net::store_info(&store, &info)?;
+                (info.as_ref().clone(), store)
+            }
+        };
+        if info.network != config.network {
+            return Err(ChannelError::WrongNetwork { expected: config.network, got: info.network }.into());
+        }
+        let binding = Binding { fingerprint, network: config.network, operator: info.signer };
+        let seen = store.write::<_, WalletError>(|db| {
+            match db.binding()? {
+                // The operator may have changed its key since; whose wallet it is may not change.
+                Some(stored) => db.bind(&Binding { operator: stored.operator, ..binding })?,
+                None => db.bind(&binding)?,
+            }
+            Ok(db.seen_time()?)
+        })?;
+        let seen = Now { wall: seen.wall, height: seen.height, median_time: seen.median };
+        Ok(Self(Arc::new(Inner {
+            config,
+            keys,
+            store,
+            net,
+            cached_info: Mutex::new(Some(Arc::new(info))),
+            seen: Mutex::new(seen),
+            loaded: Mutex::new(HashMap::new()),
+            events: events::Notices::default(),
+            tasks: Mutex::new(JoinSet::new()),
+            flow: tokio::sync::Mutex::new(()),
+        })))
+    }
+
+    /// Ends background work and lets go of the database. Later calls answer [`crate::store::StoreError::Closed`].
+    pub fn close(&self) -> Result<()> {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.abort_all();
+        drop(tasks);
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.events.close();
+        Ok(self.store.close()?)
+    }
+
+    /// Unix seconds, for records.
+    fn timestamp(&self) -> u64 {
+        self.now().wall
+    }
+}

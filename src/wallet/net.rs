@@ -1,0 +1,90 @@
+//! The two services a wallet talks to, connected when first needed, so that a wallet opens and pays without them.
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use super::config::WalletConfig;
+use super::error::Result;
+use super::{Wallet, WalletError};
+use crate::chain::Chain;
+use crate::channel::OperatorInfo;
+use crate::operator::Operator;
+use crate::store::Store;
+
+const INFO_KEY: &str = "operator-info";
+
+pub(super) struct Net {
+    operator_url: String,
+    operator: OnceCell<Operator>,
+    pub chain: Chain,
+}
+
+impl Net {
+    pub fn new(config: &WalletConfig) -> Result<Self> {
+        for url in [&config.operator_url, &config.esplora_url] {
+            if url.len() > 512 || !(url.starts_with("https://") || url.starts_with("http://")) {
+                let url = url.chars().take(64).collect();
+                return Err(WalletError::InvalidUrl { url, why: "it must begin with https:// (or http://)" });
+            }
+        }
+        Ok(Self {
+            operator_url: config.operator_url.clone(),
+            operator: OnceCell::new(),
+            chain: Chain::new(&config.esplora_url)?,
+        })
+    }
+
+    /// The operator; the first call connects, and fails within seconds when nothing answers.
+    pub async fn operator(&self) -> Result<&Operator> {
+        let connecting = self.operator.get_or_try_init(|| Operator::connect(&self.operator_url));
+        Ok(connecting.await?)
+    }
+
+    /// The last info of a connected operator.
+    fn known_info(&self) -> Option<Arc<OperatorInfo>> {
+        self.operator.get().map(Operator::info)
+    }
+}
+
+impl Wallet {
+    /// The operator's info as far as it is known without asking: what payments are checked against.
+    pub(super) fn info(&self) -> Result<Arc<OperatorInfo>> {
+        if let Some(info) = self.net.known_info() {
+            return Ok(info);
+        }
+        let mut cached = self.cached_info.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if cached.is_none() {
+            *cached = stored_info(&self.store)?.map(Arc::new);
+        }
+        cached.clone().ok_or(WalletError::NotFound)
+    }
+
+    /// Asks the operator again, and keeps the answer for when it is away.
+    pub(super) async fn fresh_info(&self) -> Result<Arc<OperatorInfo>> {
+        let info = self.net.operator().await?.refresh_info().await?;
+        if info.network != self.config.network {
+            return Err(crate::channel::ChannelError::WrongNetwork {
+                expected: self.config.network,
+                got: info.network,
+            }
+            .into());
+        }
+        store_info(&self.store, &info)?;
+        Ok(info)
+    }
+}
+
+pub(super) fn store_info(store: &Store, info: &OperatorInfo) -> Result<()> {
+    let json = serde_json::to_vec(info).map_err(|_| WalletError::CorruptFlow { what: "the operator's info" })?;
+    if store.read::<_, WalletError>(|db| Ok(db.meta(INFO_KEY)?))?.as_ref() == Some(&json) {
+        return Ok(());
+    }
+    store.write(|db| Ok(db.set_meta(INFO_KEY, &json)?))
+}
+
+pub(super) fn stored_info(store: &Store) -> Result<Option<OperatorInfo>> {
+    let json = store.read::<_, WalletError>(|db| Ok(db.meta(INFO_KEY)?))?;
+    json.map(|json| serde_json::from_slice(&json).map_err(|_| WalletError::CorruptFlow { what: "the operator's info" }))
+        .transpose()
+}

@@ -1,0 +1,345 @@
+//! Off-chain transactions: submit, store the answer, only then sign the checkpoints, finalize.
+//!
+//! Sending, closing, refunding and funding a channel off chain are the same flow with other inputs. Its journal entry
+//! has two steps: [`step::BUILT`] and [`step::ANSWERED`]. A fully signed checkpoint never leaves before the operator's
+//! signature on the ark transaction is stored.
+
+use std::time::Duration;
+
+use bitcoin::secp256k1::schnorr;
+use bitcoin::{Amount, OutPoint, Psbt, ScriptBuf, TxOut, Txid, XOnlyPublicKey};
+use serde::{Deserialize, Serialize};
+
+use super::batch::{InputData, OpeningData, OutputData, decode, encode};
+use super::error::Result;
+use super::events::Step;
+use super::keys::SecretKeypair;
+use super::{Wallet, WalletError};
+use crate::channel::intent::{Intent, IntentInput, IntentMessage};
+use crate::channel::offchain::{Checkpoint, OffchainInput, OffchainTx, OperatorSignatures};
+use crate::channel::script::CheckpointScript;
+use crate::channel::{ChannelId, psbt};
+use crate::operator::{Operator, OperatorError, SubmitAnswer};
+use crate::store::{Flow, FlowKind};
+
+/// The steps of an off-chain flow.
+pub(super) mod step {
+    /// Everything that is needed to build and sign the same transaction again is stored.
+    pub const BUILT: &str = "built";
+    /// The operator's signatures are stored.
+    pub const ANSWERED: &str = "answered";
+}
+
+/// A second look at a refused finalization comes this much later, in seconds.
+const SECOND_LOOK: u64 = 60;
+
+/// What an off-chain flow needs to go on in another process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct OffchainData {
+    /// Own VTXOs; empty when the channel VTXO is what is spent.
+    pub inputs: Vec<InputData>,
+    /// Without the anchor.
+    pub outputs: Vec<OutputData>,
+    pub checkpoint: CheckpointScript,
+    /// The operator's signer key in the spent leaves.
+    pub operator: XOnlyPublicKey,
+    /// The channel, for a close or refund.
+    pub channel: Option<String>,
+    /// For a funding: what the channel is.
+    pub opening: Option<OpeningData>,
+    /// The operator's answer, from [`step::ANSWERED`] on.
+    pub answer: Option<AnswerData>,
+    /// When the operator refused to finalize (unix seconds).
+    pub refused_at: Option<u64>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct AnswerData {
+    pub ark: String,
+    pub checkpoints: Vec<String>,
+}
+
+/// A transaction with everything to sign it.
+pub(super) struct Job {
+    pub tx: OffchainTx,
+    pub operator: XOnlyPublicKey,
+    /// One for each input.
+    pub signers: Vec<Signer>,
+    /// Proves to the operator that the pending transaction is ours to fetch.
+    pub pending: Intent,
+}
+
+/// Who signs an input besides the operator.
+pub(super) struct Signer {
+    pub own: SecretKeypair,
+    /// The payer's signatures, when the receiver closes.
+    pub payer: Option<PayerSignatures>,
+}
+
+pub(super) struct PayerSignatures {
+    pub key: XOnlyPublicKey,
+    pub ark: schnorr::Signature,
+    pub checkpoint: schnorr::Signature,
+}
+
+impl AnswerData {
+    fn of(answer: &SubmitAnswer) -> Self {
+        Self { ark: answer.ark.to_string(), checkpoints: answer.checkpoints.iter().map(Psbt::to_string).collect() }
+    }
+
+    /// The operator's signatures, checked again: what the database says is not believed either.
+    pub fn signatures(&self, job: &Job) -> Result<OperatorSignatures> {
+        let parse = |text: &String| -> Result<Psbt> {
+            text.parse().map_err(|_| WalletError::CorruptFlow { what: "a submit answer" })
+        };
+        let checkpoints = self.checkpoints.iter().map(parse).collect::<Result<Vec<_>>>()?;
+        Ok(job.tx.check_answer(&parse(&self.ark)?, &checkpoints, job.operator)?)
+    }
+}
+
+impl Job {
+    /// A spend of own VTXOs.
+    pub fn of_own(wallet: &Wallet, data: &OffchainData) -> Result<Self> {
+        let mut inputs = Vec::with_capacity(data.inputs.len());
+        let mut coins = Vec::with_capacity(data.inputs.len());
+        let mut signers = Vec::with_capacity(data.inputs.len());
+        for input in &data.inputs {
+            let own = wallet.own_script(&input.script)?;
+            inputs.push(wallet.offchain_input(&own, input.outpoint, input.amount)?);
+            coins.push(wallet.intent_input(&own, input.outpoint, input.amount)?);
+            let own = wallet.keys.keypair(Wallet::key_use(&own), own.key_index)?;
+            signers.push(Signer { own, payer: None });
+        }
+        let outputs = data.outputs.iter().map(OutputData::txout).collect();
+        let tx = OffchainTx::new(&inputs, &data.checkpoint, outputs)?;
+        let pending = pending_intent(&coins, &signers)?;
+        Ok(Self { tx, operator: data.operator, signers, pending })
+    }
+
+    /// The ark transaction signed by everybody but the operator.
+    fn signed_ark(&self) -> Result<Psbt> {
+        let mut ark = self.tx.ark_psbt()?;
+        for (index, signer) in self.signers.iter().enumerate() {
+            if let Some(payer) = &signer.payer {
+                let leaf = &self.tx.checkpoint(index)?.leaf;
+                psbt::add_signature(&mut ark, index, leaf, payer.key, payer.ark)?;
+            }
+            self.tx.sign_ark(&mut ark, index, &signer.own)?;
+        }
+        Ok(ark)
+    }
+
+    /// The checkpoints with every signature, verified once more here.
+    fn final_checkpoints(&self, operator: &OperatorSignatures) -> Result<Vec<Psbt>> {
+        let each = self.tx.checkpoints.iter().zip(&self.signers).zip(&operator.checkpoints);
+        each.map(|((checkpoint, signer), operator)| self.final_checkpoint(checkpoint, signer, operator)).collect()
+    }
+
+    fn final_checkpoint(
+        &self,
+        checkpoint: &Checkpoint,
+        signer: &Signer,
+        operator: &schnorr::Signature,
+    ) -> Result<Psbt> {
+        let message = checkpoint.sighash()?;
+        let mut signatures = vec![(signer.own.xonly(), psbt::sign(&message, &signer.own)), (self.operator, *operator)];
+        signatures.extend(signer.payer.as_ref().map(|payer| (payer.key, payer.checkpoint)));
+        let mut signed = checkpoint.psbt()?;
+        for (key, signature) in signatures {
+            if !psbt::verify(&message, &key, &signature) {
+                return Err(crate::channel::ChannelError::InvalidSignature { what: "checkpoint signature" }.into());
+            }
+            psbt::add_signature(&mut signed, 0, &checkpoint.vtxo_leaf, key, signature)?;
+        }
+        Ok(signed)
+    }
+}
+
+/// A get-pending-tx proof over own coins, signed.
+fn pending_intent(coins: &[IntentInput], signers: &[Signer]) -> Result<Intent> {
+    let mut intent = Intent::new(&IntentMessage::GetPendingTx { expire_at: 0 }, coins, Vec::new())?;
+    let keys = signers.first().into_iter().chain(signers).map(|signer| &signer.own);
+    for (index, keypair) in keys.enumerate() {
+        intent.sign_input(index, keypair)?;
+    }
+    Ok(intent)
+}
+
+/// A get-pending-tx proof over one coin.
+pub(super) fn pending_intent_of(coin: &OffchainInput, keypair: &SecretKeypair) -> Result<Intent> {
+    let mut input = IntentInput::unlocked(coin.outpoint, coin.amount, coin.tree.clone(), coin.leaf);
+    if let Some(locktime) = coin.locktime {
+        input.locktime = Some(locktime);
+        input.sequence = bitcoin::Sequence::ENABLE_LOCKTIME_NO_RBF;
+    }
+    let mut intent = Intent::new(&IntentMessage::GetPendingTx { expire_at: 0 }, &[input], Vec::new())?;
+    intent.sign_all(keypair)?;
+    Ok(intent)
+}
+
+impl Wallet {
+    /// Takes an off-chain flow to its end and completes what it is for. Any error leaves the flow where it can be gone
+    /// on with, except a clean refusal of a send or funding, which ends it.
+    pub(super) async fn drive_offchain(&self, id: [u8; 32]) -> Result<Txid> {
+        let operator = self.net.operator().await?;
+        let mut flow = self.store.read(|db| db.flow(&id))?.ok_or(WalletError::NotFound)?;
+        let mut data: OffchainData = decode(&flow)?;
+        let job = self.offchain_job(&flow, &data)?;
+        let ark_txid = job.tx.txid();
+        if flow.step == step::BUILT {
+            let Some(answer) = self.submit(operator, &flow, &job).await? else {
+                // It had been finalized before.
+                return self.complete_offchain(&flow, &data, &job).await.map(|()| ark_txid);
+            };
+            data.answer = Some(AnswerData::of(&answer));
+            let now = self.timestamp();
+            self.store.write::<_, WalletError>(|db| {
+                db.update_flow(&id, step::BUILT, step::ANSWERED, &encode(&data)?, now)?;
+                if let Some(channel) = channel_id(&data)? {
+                    db.set_submit_answer(&channel, &encode(&data.answer)?)?;
+                }
+                Ok(())
+            })?;
+            flow.step = step::ANSWERED.into();
+            self.events.progress(&id, Step::Submitted);
+        }
+        let answer = data.answer.as_ref().ok_or(WalletError::CorruptFlow { what: flow.kind.as_str() })?;
+        let signatures = answer.signatures(&job)?;
+        let checkpoints = job.final_checkpoints(&signatures)?;
+        if let Err(error) = operator.finalize(&job.tx, &checkpoints).await {
+            self.after_finalize_error(operator, &flow, &data, ark_txid, error).await?;
+        }
+        self.complete_offchain(&flow, &data, &job).await?;
+        self.events.progress(&id, Step::Finalized);
+        Ok(ark_txid)
+    }
+
+    /// Submits, or finds what was submitted before. `None`: it is finalized already.
+    async fn submit(&self, operator: &Operator, flow: &Flow, job: &Job) -> Result<Option<SubmitAnswer>> {
+        let ark_txid = job.tx.txid();
+        let error = match operator.submit(&job.tx, &job.signed_ark()?, job.operator).await {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(error) => error,
+        };
+        // The answer may have been lost, now or in an earlier process.
+        let lost = error.is_transport() || error.is_duplicate() || error.is(crate::operator::code::VTXO_ALREADY_SPENT);
+        if lost {
+            let pending = operator.pending_txs(&job.pending).await;
+            match pending {
+                Ok(pending) => {
+                    if let Some(found) = pending.into_iter().find(|pending| pending.ark_txid == ark_txid) {
+                        let answer = SubmitAnswer::check(&job.tx, found.ark, found.checkpoints, job.operator)?;
+                        return Ok(Some(answer));
+                    }
+                }
+                Err(error) if error.is_transport() => return Err(WalletError::OutcomeUnknown { ark_txid }),
+                Err(_) => {}
+            }
+            if self.outputs_exist(operator, ark_txid).await? {
+                return Ok(None);
+            }
+            if error.is_transport() {
+                return Err(WalletError::OutcomeUnknown { ark_txid });
+            }
+        }
+        self.end_refused(flow)?;
+        Err(error.into())
+    }
+
+    /// A send or funding that was cleanly refused leaves nothing behind. A close is one-way and a refund can be tried
+    /// again: those stay.
+    fn end_refused(&self, flow: &Flow) -> Result<()> {
+        match flow.kind {
+            FlowKind::Send | FlowKind::OpenOffchain | FlowKind::Refund => {
+                Ok(self.store.write(|db| db.delete_flow(&flow.id))?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Finalizing failed, or its answer was lost: only the operator's books say which. Two looks, a minute apart, before
+    /// it counts as failed.
+    async fn after_finalize_error(
+        &self,
+        operator: &Operator,
+        flow: &Flow,
+        data: &OffchainData,
+        ark_txid: Txid,
+        error: OperatorError,
+    ) -> Result<()> {
+        for wait in [0, 1, 2] {
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+            match self.outputs_exist(operator, ark_txid).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(_) => return Err(WalletError::OutcomeUnknown { ark_txid }),
+            }
+        }
+        if error.is_transport() {
+            return Err(WalletError::OutcomeUnknown { ark_txid });
+        }
+        let now = self.timestamp();
+        match data.refused_at {
+            Some(first) if now >= first.saturating_add(SECOND_LOOK) => {
+                Err(WalletError::FinalizeFailed { ark_txid, why: error.to_string() })
+            }
+            Some(_) => Err(WalletError::OutcomeUnknown { ark_txid }),
+            None => {
+                let data = OffchainData { refused_at: Some(now), ..data.clone() };
+                self.store.write::<_, WalletError>(|db| {
+                    Ok(db.update_flow(&flow.id, step::ANSWERED, step::ANSWERED, &encode(&data)?, now)?)
+                })?;
+                Err(WalletError::OutcomeUnknown { ark_txid })
+            }
+        }
+    }
+
+    /// Whether the outputs of an ark transaction are in the operator's books: it is final.
+    pub(super) async fn outputs_exist(&self, operator: &Operator, ark_txid: Txid) -> Result<bool> {
+        Ok(!operator.vtxos_by_outpoints(&[OutPoint::new(ark_txid, 0)]).await?.is_empty())
+    }
+
+    fn offchain_job(&self, flow: &Flow, data: &OffchainData) -> Result<Job> {
+        match flow.kind {
+            FlowKind::Close => self.close_job(data),
+            FlowKind::Refund => self.refund_job(data),
+            _ => Job::of_own(self, data),
+        }
+    }
+
+    async fn complete_offchain(&self, flow: &Flow, data: &OffchainData, job: &Job) -> Result<()> {
+        match flow.kind {
+            FlowKind::Close => self.complete_close(flow, data, job),
+            FlowKind::Refund => self.complete_refund(flow, data, job),
+            FlowKind::OpenOffchain => self.complete_funding(flow, data, job).await,
+            _ => Ok(self.store.write(|db| db.delete_flow(&flow.id))?),
+        }
+    }
+
+    /// Starts an off-chain flow over own coins: journal entry and coin locks in one transaction.
+    pub(super) fn start_offchain(&self, id: [u8; 32], kind: FlowKind, data: &OffchainData) -> Result<()> {
+        let now = self.timestamp();
+        let flow = Flow { id, kind, step: step::BUILT.into(), data: encode(data)?, created_at: now, updated_at: now };
+        let coins: Vec<OutPoint> = data.inputs.iter().map(|input| input.outpoint).collect();
+        self.store.write(|db| {
+            db.insert_flow(&flow)?;
+            Ok(db.lock_coins(&id, &coins)?)
+        })
+    }
+}
+
+/// The channel an off-chain flow is about.
+pub(super) fn channel_id(data: &OffchainData) -> Result<Option<ChannelId>> {
+    Ok(data.channel.as_ref().map(|text| text.parse()).transpose()?)
+}
+
+/// An output as data.
+pub(super) fn output(script: ScriptBuf, amount: Amount) -> OutputData {
+    OutputData { script, amount, onchain: false }
+}
+
+/// What an output pays, where it does.
+pub(super) fn output_to(job: &Job, script: &ScriptBuf) -> Option<OutPoint> {
+    let position = job.tx.ark.output.iter().position(|output: &TxOut| output.script_pubkey == *script)?;
+    Some(OutPoint::new(job.tx.txid(), position as u32))
+}

@@ -1,0 +1,166 @@
+//! Opening off chain: an ark transaction of the payer makes the channel VTXO at once; the receiver checks it whenever
+//! it comes online.
+
+use bitcoin::OutPoint;
+
+use super::batch::OpeningData;
+use super::coins::CoinKind;
+use super::error::Result;
+use super::events::EventKind;
+use super::funding::check_funding_time;
+use super::keys::KeyUse;
+use super::offchain::{Job, OffchainData};
+use super::propose::{Proposal, ProposeRequest};
+use super::{Wallet, WalletError};
+use crate::channel::message::{Funding, Invite, Offer};
+use crate::channel::terms::tagged_hash;
+use crate::channel::{Channel, ChannelId, OperatorInfo};
+use crate::store::{ChannelRecord, ChannelState, Flow, FlowKind, FundingKind, Role};
+
+use bitcoin::Amount;
+
+/// The most VTXOs an off-chain opening spends, so that the branch stays small.
+pub(super) const MAX_FUNDING_INPUTS: usize = 4;
+
+impl Wallet {
+    /// Funds the channel and answers with an offer that names its outpoint.
+    pub(super) async fn propose_offchain(
+        &self,
+        invite: &Invite,
+        request: &ProposeRequest,
+        info: &OperatorInfo,
+    ) -> Result<Proposal> {
+        let data = self.offchain_opening(invite, request, info).await?;
+        let id = tagged_hash(b"virtual-channels/fund", &super::batch::encode(&data)?);
+        self.start_offchain(id, FlowKind::OpenOffchain, &data)?;
+        let ark_txid = self.drive_offchain(id).await?;
+        let outpoint = OutPoint::new(ark_txid, 0);
+        let offer = offer_of(&data, outpoint)?;
+        let channel_id = Channel::new(offer.terms, outpoint)?.id;
+        Ok(Proposal { offer, fee: Amount::ZERO, channel_id: Some(channel_id) })
+    }
+
+    /// The plan of an off-chain opening: the transaction, with the terms inside.
+    pub(super) async fn offchain_opening(
+        &self,
+        invite: &Invite,
+        request: &ProposeRequest,
+        info: &OperatorInfo,
+    ) -> Result<OffchainData> {
+        let mut coins = self.vtxo_coins().await?;
+        coins.retain(|coin| coin.kind == CoinKind::Settled);
+        if coins.is_empty() {
+            return Err(WalletError::NeedsSettledVtxos { limit: MAX_FUNDING_INPUTS });
+        }
+        // Those that live longest first: the channel expires with the first of its inputs.
+        let batch_expiry = self.expected_expiry(info.unit(), &coins)?;
+        let now = self.now();
+        let (key_index, payer) = self.store.write(|db| self.fresh_party(db, info, KeyUse::Payer))?;
+        let probe = self.send_plan(&coins, payer.ark_payout.script(), request.capacity, info, MAX_FUNDING_INPUTS)?;
+        let picked: Vec<_> =
+            coins.iter().filter(|coin| probe.inputs.iter().any(|input| input.outpoint == coin.outpoint)).collect();
+        let expires_at = picked.iter().map(|coin| coin.expires_at).min().unwrap_or(0);
+        let left = expires_at.saturating_sub(now.wall);
+        let moment = now.latest(info.unit());
+        let expiry = match info.unit() {
+            crate::channel::Unit::Seconds => expires_at,
+            crate::channel::Unit::Blocks => moment.saturating_add(left.min(batch_expiry)),
+        };
+        let terms = self.terms_until(invite, request, info, payer, batch_expiry, expiry, &now)?;
+        let script = terms.tree()?.script_pubkey();
+        let mut data = probe;
+        if let Some(output) = data.outputs.first_mut() {
+            output.script = script;
+        }
+        // The offer that is stored names no outpoint yet: the transaction that makes it is built from this.
+        let cosigner = self.keys.keypair(KeyUse::Cosigner, key_index)?.public_key();
+        let placeholder = OutPoint::null();
+        let offer =
+            Offer { invite_id: invite.id(), terms, cosigner, funding: Funding::Offchain { outpoint: placeholder } };
+        offer.check_invite(invite, moment)?;
+        data.opening = Some(OpeningData { offer: offer.to_text()?, key_index, valid_until: 0 });
+        Ok(data)
+    }
+
+    /// The ark transaction is final: the channel is stored and open.
+    pub(super) async fn complete_funding(&self, flow: &Flow, data: &OffchainData, job: &Job) -> Result<()> {
+        let outpoint = OutPoint::new(job.tx.txid(), 0);
+        let opening = data.opening.as_ref().ok_or(WalletError::CorruptFlow { what: "an opening" })?;
+        let offer = offer_of(data, outpoint)?;
+        self.observe().await?;
+        let verified = self.verify_funding(&offer.terms, outpoint).await?;
+        self.store_preconfirmed(&offer, outpoint, opening.key_index, Role::Payer, &verified, Some(flow))?;
+        Ok(())
+    }
+
+    /// Takes a channel that the payer funded off chain, after all checks.
+    pub(super) async fn accept_offchain(
+        &self,
+        offer: &Offer,
+        outpoint: OutPoint,
+        key_index: u32,
+        info: &OperatorInfo,
+    ) -> Result<ChannelId> {
+        if let Some(known) = self.store.read(|db| db.channel_at(&outpoint))? {
+            return Ok(known.record.id);
+        }
+        let (capacity, limit) = (offer.terms.capacity, self.config.max_preconfirmed);
+        if capacity > limit {
+            return Err(WalletError::PreconfirmedTooLarge { capacity, limit });
+        }
+        let verified = self.verify_funding(&offer.terms, outpoint).await?;
+        let now = self.now();
+        let cutoff = info.check_signer(&offer.terms.operator, now.unix())?;
+        check_funding_time(&offer.terms, &verified, cutoff, &now)?;
+        self.store_preconfirmed(offer, outpoint, key_index, Role::Receiver, &verified, None)
+    }
+
+    fn store_preconfirmed(
+        &self,
+        offer: &Offer,
+        outpoint: OutPoint,
+        key_index: u32,
+        role: Role,
+        verified: &super::funding::VerifiedFunding,
+        flow: Option<&Flow>,
+    ) -> Result<ChannelId> {
+        let channel = Channel::new(offer.terms, outpoint)?;
+        let now = self.timestamp();
+        let record = ChannelRecord {
+            id: channel.id,
+            role,
+            terms: offer.terms.canonical(),
+            capacity: offer.terms.capacity,
+            funding: outpoint,
+            funding_kind: FundingKind::Offchain,
+            key_index,
+            commitments: verified.report.commitments.clone(),
+            batch_expiry: verified.batch_expiry,
+            expiry: verified.expiry,
+            expires_at: verified.expires_at,
+            levels: verified.report.levels as u32,
+            created_at: now,
+        };
+        self.store.write(|db| {
+            if role == Role::Receiver {
+                db.mark_invite_used(&offer.invite_id)?;
+            }
+            db.put_branch(&outpoint, &verified.branch)?;
+            self.insert_channel(db, &channel, &record, ChannelState::Open)?;
+            db.set_last_watch(&channel.id, now)?;
+            if let Some(flow) = flow {
+                db.delete_flow(&flow.id)?;
+            }
+            self.push_event(db, Some(&channel.id), &EventKind::ChannelOpened)
+        })?;
+        self.events.ring();
+        Ok(channel.id)
+    }
+}
+
+/// The offer of a funding flow, once the outpoint is known.
+fn offer_of(data: &OffchainData, outpoint: OutPoint) -> Result<Offer> {
+    let opening = data.opening.as_ref().ok_or(WalletError::CorruptFlow { what: "an opening" })?;
+    let offer = Offer::parse(&opening.offer)?;
+    Ok(Offer { funding: Funding::Offchain { outpoint }, ..offer })
+}

@@ -1,0 +1,208 @@
+//! Receiving: two verifications and one durable commit, for one update or a thousand.
+
+use std::num::NonZero;
+use std::sync::Arc;
+
+use bitcoin::Amount;
+use bitcoin::hashes::{Hash, sha256};
+
+use super::error::Result;
+use super::loaded::{Authorised, LoadedChannel, limits};
+use super::pay::{check_memo, require_open};
+use super::{Wallet, WalletError};
+use crate::channel::message::memo_hash;
+use crate::channel::receiver::{Judged, Verdict, judge};
+use crate::channel::{ChannelError, ChannelId, OperatorInfo, Receipt, Unit, UpdateMessage};
+use crate::store::{ChannelState, Db, FundingKind, HotRow, Role};
+
+/// The most updates one call takes.
+pub const MAX_BATCH: usize = 10_000;
+
+/// An update that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    pub channel_id: ChannelId,
+    /// All that has been received in the channel.
+    pub amount: Amount,
+    /// What this update added: zero for one that was seen before.
+    pub increase: Amount,
+    /// As the payer wrote it; not authenticated.
+    pub memo: Option<String>,
+}
+
+/// A verified update, with what its ark signature fits.
+struct Verified {
+    loaded: Arc<LoadedChannel>,
+    authorised: Arc<Authorised>,
+    /// The Authorisation to be stored, where the update brought a new one.
+    new_authorisation: Option<Vec<u8>>,
+}
+
+impl Wallet {
+    /// Verifies an update and stores it durably. Stale and forked updates are refused with the stored one, which the
+    /// payer needs to catch up.
+    pub fn receive(&self, message: &UpdateMessage) -> Result<Received> {
+        let info = self.info()?;
+        let verified = self.verify(message, &info)?;
+        let received = self.store.write(|db| self.take(db, message, &verified, &info))?;
+        self.events.ring();
+        Ok(received)
+    }
+
+    /// Many updates at once: signatures verified on all cores, all that count in one durable commit. The answers are
+    /// in the order of the updates; one that is refused does not keep the others from counting.
+    pub fn receive_many(&self, messages: &[UpdateMessage]) -> Result<Vec<Result<Received>>> {
+        if messages.len() > MAX_BATCH {
+            return Err(WalletError::TooMany { limit: MAX_BATCH });
+        }
+        let info = self.info()?;
+        let verified = self.verify_all(messages, &info);
+        let answers = self.store.write(|db| {
+            let mut answers = Vec::with_capacity(messages.len());
+            for (message, verified) in messages.iter().zip(verified) {
+                let answer = verified.and_then(|verified| self.take(db, message, &verified, &info));
+                match answer {
+                    // A failing disk fails the whole transaction: nothing was taken.
+                    Err(WalletError::Store(error)) if error.is_fatal() => return Err(WalletError::Store(error)),
+                    answer => answers.push(answer),
+                }
+            }
+            Ok::<_, WalletError>(answers)
+        })?;
+        self.events.ring();
+        Ok(answers)
+    }
+
+    fn verify_all(&self, messages: &[UpdateMessage], info: &OperatorInfo) -> Vec<Result<Verified>> {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get).min(16);
+        let share = messages.len().div_ceil(cores).max(1);
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = messages
+                .chunks(share)
+                .map(|chunk| {
+                    (
+                        chunk.len(),
+                        scope.spawn(move || chunk.iter().map(|message| self.verify(message, info)).collect::<Vec<_>>()),
+                    )
+                })
+                .collect();
+            // A worker that panicked answers for its share with errors; nothing of it is taken.
+            let join = |(count, worker): (usize, std::thread::ScopedJoinHandle<'_, Vec<Result<Verified>>>)| {
+                worker.join().unwrap_or_else(|_| (0..count).map(|_| Err(WalletError::NotFound)).collect())
+            };
+            workers.into_iter().flat_map(join).collect()
+        })
+    }
+
+    /// Everything that does not depend on what else is stored: the channel, both signatures, a new Authorisation.
+    fn verify(&self, message: &UpdateMessage, info: &OperatorInfo) -> Result<Verified> {
+        let id = message.update.channel_id;
+        let loaded = self.loaded(&id)?;
+        loaded.check_role(Role::Receiver)?;
+        message.update.check_channel(&loaded.channel)?;
+        let hot = self.store.read(|db| db.hot(&id))?.ok_or(WalletError::NotFound)?;
+        let stored = self.authorised(&loaded, &hot)?;
+        let (authorised, new_authorisation) = self.choose_authorisation(message, &loaded, stored, info)?;
+        message.update.verify(&loaded.channel, &[&authorised.close])?;
+        Ok(Verified { loaded, authorised, new_authorisation })
+    }
+
+    /// The stored Authorisation, or the one the update brings where that is newer: all its signatures are verified.
+    fn choose_authorisation(
+        &self,
+        message: &UpdateMessage,
+        loaded: &LoadedChannel,
+        stored: Option<Arc<Authorised>>,
+        info: &OperatorInfo,
+    ) -> Result<(Arc<Authorised>, Option<Vec<u8>>)> {
+        let id = message.update.channel_id;
+        let current = stored.as_ref().is_some_and(|stored| stored.authorisation.script == info.checkpoint);
+        match (message.authorisation, stored) {
+            (Some(incoming), Some(stored)) if current || stored.authorisation.script == incoming.script => {
+                // Ours is as good or better; other signatures over the same mean nothing.
+                Ok((stored, None))
+            }
+            (Some(incoming), _) => {
+                incoming.script.check(info.network, &info.forfeit_key)?;
+                let bytes = incoming.to_bytes();
+                let hash = sha256::Hash::hash(&bytes).to_byte_array();
+                let close = loaded.channel.close_template(incoming.script)?;
+                incoming.verify(&loaded.channel, &close)?;
+                Ok((Arc::new(Authorised { hash, authorisation: incoming, close }), Some(bytes)))
+            }
+            (None, Some(stored)) => Ok((stored, None)),
+            (None, None) => Err(ChannelError::MissingAuthorisation { channel_id: id }.into()),
+        }
+    }
+
+    /// Judges a verified update against what is stored, and stores it where it counts.
+    fn take(&self, db: &Db<'_>, message: &UpdateMessage, verified: &Verified, info: &OperatorInfo) -> Result<Received> {
+        let (loaded, update) = (&verified.loaded, &message.update);
+        let hot = db.hot(&update.channel_id)?.ok_or(WalletError::NotFound)?;
+        let stored_script = match hot.authorisation_hash {
+            Some(hash) if hash == verified.authorised.hash => Some(verified.authorised.authorisation.script),
+            Some(hash) => loaded.cached(hash).map(|authorised| authorised.authorisation.script),
+            None => None,
+        };
+        let incoming = Judged { update: *update, script: verified.authorised.authorisation.script };
+        let stored = hot.update.map(|update| Judged { update, script: stored_script.unwrap_or(incoming.script) });
+        let verdict = judge(stored.as_ref(), &incoming)?;
+        if verdict == Verdict::Counts {
+            require_open(&hot)?;
+            limits(info).check(loaded.record.capacity, update.amount)?;
+            let now = self.now();
+            let cutoff = info.check_signer(&loaded.channel.terms.operator, now.unix())?;
+            loaded.check_close_by(&now, cutoff)?;
+            self.check_sight(loaded, &hot, verified)?;
+        }
+        if verdict != Verdict::Replay {
+            let authorisation = verified.new_authorisation.as_deref();
+            if hot.state == ChannelState::Closing {
+                // The same amount for the operator's new checkpoint script: the close goes on with it.
+                db.replace_signatures(&update.channel_id, update, authorisation)?;
+            } else {
+                db.put_update(&update.channel_id, update, update.amount, None, authorisation)?;
+            }
+        }
+        let increase = update.amount.checked_sub(hot.amount()).unwrap_or(Amount::ZERO);
+        let memo = message.memo.clone();
+        Ok(Received { channel_id: update.channel_id, amount: update.amount, increase, memo })
+    }
+
+    /// Refuses new money when the chain has not been looked at for too long.
+    fn check_sight(&self, loaded: &LoadedChannel, hot: &HotRow, verified: &Verified) -> Result<()> {
+        let max_blind_seconds = self.max_blind(loaded, verified.authorised.authorisation.script.delay);
+        let blind_seconds = self.now().wall.saturating_sub(hot.last_watch);
+        if blind_seconds > max_blind_seconds {
+            let channel_id = loaded.channel.id;
+            return Err(WalletError::Blind { channel_id, blind_seconds, max_blind_seconds });
+        }
+        Ok(())
+    }
+
+    /// How long after a watch new money is taken, in seconds.
+    pub(super) fn max_blind(&self, loaded: &LoadedChannel, checkpoint: crate::channel::Delay) -> u64 {
+        if let Some(seconds) = self.config.max_blind_seconds {
+            return seconds;
+        }
+        let delay = match loaded.record.funding_kind {
+            FundingKind::Batch => loaded.channel.terms.d2,
+            FundingKind::Offchain => checkpoint,
+        };
+        let seconds = match delay.unit() {
+            Unit::Seconds => delay.value(),
+            Unit::Blocks => delay.value() * 600,
+        };
+        seconds / 4
+    }
+
+    /// Proof of what has been received, for the payer. `memo` is the one of the payment it is asked for.
+    pub fn receipt(&self, id: &ChannelId, memo: Option<&str>) -> Result<Receipt> {
+        check_memo(memo)?;
+        let loaded = self.loaded(id)?;
+        loaded.check_role(Role::Receiver)?;
+        let hot = self.store.read(|db| db.hot(id))?.ok_or(WalletError::NotFound)?;
+        let update = hot.update.ok_or(ChannelError::NothingPaid)?;
+        Ok(Receipt::sign(*id, update.amount, memo_hash(memo), &loaded.keypair))
+    }
+}

@@ -1,0 +1,121 @@
+//! Refunding: after the locktime the payer takes the channel back, through the operator.
+
+use bitcoin::Txid;
+
+use super::error::Result;
+use super::events::EventKind;
+use super::keys::KeyUse;
+use super::offchain::{Job, OffchainData, Signer, channel_id, output, output_to, pending_intent_of};
+use super::{Wallet, WalletError};
+use crate::channel::offchain::OffchainInput;
+use crate::channel::terms::{leaf, tagged_hash};
+use crate::channel::{ChannelId, Unit};
+use crate::operator::code;
+use crate::store::{ChannelResult, ChannelState, Flow, FlowKind, Role};
+
+impl Wallet {
+    /// Takes the whole capacity back to a fresh address of this wallet, as payer, once the chain (median time past, or
+    /// height) has passed the locktime. If the receiver closes first, that is what the error says.
+    pub async fn refund(&self, id: &ChannelId) -> Result<Txid> {
+        let _flow = self.flow.lock().await;
+        let loaded = self.loaded(id)?;
+        loaded.check_role(Role::Payer)?;
+        let flow_id = refund_flow(id);
+        if self.store.read(|db| db.flow(&flow_id))?.is_none() {
+            self.begin_refund(id).await?;
+        }
+        match self.drive_offchain(flow_id).await {
+            Err(WalletError::Operator(error)) if error.is(code::FORFEIT_CLOSURE_LOCKED) => {
+                let locktime = u64::from(loaded.channel.terms.locktime.to_consensus_u32());
+                let now = self.now().on_chain(loaded.unit());
+                Err(WalletError::LocktimeNotReached { channel_id: *id, locktime, now })
+            }
+            Err(WalletError::Operator(error)) if error.is(code::VTXO_ALREADY_SPENT) => {
+                let report = self.look_at_channel(id).await?;
+                Err(WalletError::AlreadySpent { channel_id: *id, spent_by: report.spent_by })
+            }
+            Err(WalletError::Operator(error)) if error.is(code::VTXO_ALREADY_UNROLLED) => {
+                Err(WalletError::Unrolled { channel_id: *id })
+            }
+            other => other,
+        }
+    }
+
+    async fn begin_refund(&self, id: &ChannelId) -> Result<()> {
+        let loaded = self.loaded(id)?;
+        let state = self.store.read(|db| db.hot(id))?.ok_or(WalletError::NotFound)?.state;
+        if !matches!(state, ChannelState::Open | ChannelState::Refunding) {
+            return Err(WalletError::WrongState { channel_id: *id, state, what: "a refund" });
+        }
+        let now = self.observe().await?.on_chain(loaded.unit());
+        let locktime = u64::from(loaded.channel.terms.locktime.to_consensus_u32());
+        // BIP65: a height lock is passed in the next block, a time lock once median time past has reached it.
+        let passed = match loaded.unit() {
+            Unit::Blocks => now >= locktime,
+            Unit::Seconds => now >= locktime,
+        };
+        if !passed {
+            return Err(WalletError::LocktimeNotReached { channel_id: *id, locktime, now });
+        }
+        let info = self.fresh_info().await?;
+        info.checkpoint.check(info.network, &info.forfeit_key)?;
+        let timestamp = self.timestamp();
+        self.store.write(|db| {
+            let own = self.fresh_vtxo(db, &info)?;
+            let data = OffchainData {
+                inputs: Vec::new(),
+                outputs: vec![output(own.script, loaded.record.capacity)],
+                checkpoint: info.checkpoint,
+                operator: loaded.channel.terms.operator,
+                channel: Some(id.to_string()),
+                opening: None,
+                answer: None,
+                refused_at: None,
+            };
+            Ok(db.insert_flow(&Flow {
+                id: refund_flow(id),
+                kind: FlowKind::Refund,
+                step: super::offchain::step::BUILT.into(),
+                data: super::batch::encode(&data)?,
+                created_at: timestamp,
+                updated_at: timestamp,
+            })?)
+        })
+    }
+
+    pub(super) fn refund_job(&self, data: &OffchainData) -> Result<Job> {
+        let id = channel_id(data)?.ok_or(WalletError::CorruptFlow { what: "a refund" })?;
+        let loaded = self.loaded(&id)?;
+        let outputs = data.outputs.iter().map(|output| output.txout()).collect();
+        let tx = loaded.channel.refund(&data.checkpoint, outputs)?;
+        let own = self.keys.keypair(KeyUse::Payer, loaded.record.key_index)?;
+        let coin = OffchainInput {
+            outpoint: loaded.channel.funding,
+            amount: loaded.record.capacity,
+            tree: loaded.channel.tree().clone(),
+            leaf: leaf::REFUND,
+            locktime: Some(loaded.channel.terms.locktime),
+        };
+        let pending = pending_intent_of(&coin, &own)?;
+        Ok(Job { tx, operator: data.operator, signers: vec![Signer { own, payer: None }], pending })
+    }
+
+    pub(super) fn complete_refund(&self, flow: &Flow, data: &OffchainData, job: &Job) -> Result<()> {
+        let id = channel_id(data)?.ok_or(WalletError::CorruptFlow { what: "a refund" })?;
+        let txid = job.tx.txid();
+        let outpoint = data.outputs.first().and_then(|output| output_to(job, &output.script));
+        self.store.write(|db| {
+            db.set_state(&id, &[ChannelState::Open, ChannelState::Refunding], ChannelState::Refunded)?;
+            db.set_result(&id, &ChannelResult { txid, outpoint })?;
+            db.delete_flow(&flow.id)?;
+            self.push_event(db, Some(&id), &EventKind::ChannelRefunded { txid })
+        })?;
+        self.events.ring();
+        Ok(())
+    }
+}
+
+/// The journal entry of a channel's refund: one at most.
+pub(super) fn refund_flow(id: &ChannelId) -> [u8; 32] {
+    tagged_hash(b"virtual-channels/refund", &id.0)
+}

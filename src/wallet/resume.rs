@@ -1,0 +1,70 @@
+//! Resuming: finishing what a killed process, a lost answer or a dead operator interrupted.
+
+use super::Wallet;
+use super::WalletError;
+use super::batch::{BatchData, decode, step};
+use super::error::Result;
+use super::propose::PROPOSED;
+use crate::store::{Flow, FlowKind};
+
+/// A proposal that nobody accepted is dropped after so long, in seconds.
+const FORGET_PROPOSAL: u64 = 7 * 24 * 3600;
+
+impl Wallet {
+    /// Takes every interrupted flow on as far as it goes now. Answers how many are still under way, and the errors of
+    /// those that failed. Safe to call at any time, as often as wanted; call it after opening the wallet and when the
+    /// network comes back.
+    pub async fn resume(&self) -> Result<(usize, Vec<WalletError>)> {
+        let _flow = self.flow.lock().await;
+        let flows = self.store.read(|db| db.flows())?;
+        let mut errors = Vec::new();
+        if flows.iter().any(|flow| flow.step != PROPOSED) {
+            self.fresh_info().await?;
+            self.observe().await?;
+        }
+        for flow in &flows {
+            if let Err(error) = self.resume_one(flow).await {
+                errors.push(error);
+            }
+        }
+        let left = self.store.read(|db| db.flows())?.iter().filter(|flow| flow.step != PROPOSED).count();
+        Ok((left, errors))
+    }
+
+    async fn resume_one(&self, flow: &Flow) -> Result<()> {
+        match flow.kind {
+            FlowKind::OpenPayer if flow.step == PROPOSED => {
+                if self.now().wall > flow.updated_at.saturating_add(FORGET_PROPOSAL) {
+                    self.store.write(|db| db.delete_flow(&flow.id))?;
+                }
+                Ok(())
+            }
+            FlowKind::OpenPayer => self.continue_opening(flow).await.map(drop),
+            FlowKind::OpenReceiver => self.continue_accepting(flow).await.map(drop),
+            FlowKind::Settle | FlowKind::Withdraw => self.resume_batch(flow).await,
+            FlowKind::Close => {
+                let data: super::offchain::OffchainData = decode(flow)?;
+                let id = super::offchain::channel_id(&data)?.ok_or(WalletError::CorruptFlow { what: "a close" })?;
+                let loaded = self.loaded(&id)?;
+                self.drive_close(&loaded).await.map(drop)
+            }
+            FlowKind::Refund | FlowKind::Send | FlowKind::OpenOffchain => self.drive_offchain(flow.id).await.map(drop),
+        }
+    }
+
+    /// A settling or withdrawing that was interrupted: done, joined again, or given up.
+    async fn resume_batch(&self, flow: &Flow) -> Result<()> {
+        let data: BatchData = decode(flow)?;
+        if let (step::READY, Some(outcome)) = (flow.step.as_str(), &data.outcome) {
+            match self.batch_went_through(outcome, &data).await? {
+                Some(true) => return Ok(self.store.write(|db| db.delete_flow(&flow.id))?),
+                _ if !self.is_given_up(outcome) => {
+                    return Err(WalletError::BatchUndecided { txid: outcome.commitment });
+                }
+                _ => self.abandon(flow.id, &data)?,
+            }
+        }
+        self.delete_intents(&data).await?;
+        self.try_batch(flow.id, &data).await.map(drop)
+    }
+}

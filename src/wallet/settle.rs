@@ -1,0 +1,203 @@
+//! Settling: boarding coins and VTXOs into one fresh VTXO; and withdrawing on chain.
+
+use bitcoin::{Address, Amount, OutPoint, Txid};
+
+use super::batch::{BatchData, InputData, OutcomeData, OutputData};
+use super::coins::{Coin, CoinKind, select, sum};
+use super::error::Result;
+use super::{Wallet, WalletError};
+use crate::channel::OperatorInfo;
+use crate::channel::terms::tagged_hash;
+use crate::store::FlowKind;
+
+/// The most coins one intent takes.
+pub(super) const MAX_INPUTS: usize = 32;
+
+/// What a batch made of the wallet's coins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    pub commitment_txid: Txid,
+    /// The new VTXO; none where everything was withdrawn.
+    pub outpoint: Option<OutPoint>,
+    /// In the new VTXO, or paid on chain.
+    pub amount: Amount,
+    pub fee: Amount,
+}
+
+impl Wallet {
+    /// Moves all boarding coins and all VTXOs that are not settled yet (also expired ones) into one fresh VTXO, final
+    /// once the batch's commitment transaction is confirmed. With `renew` settled VTXOs too, which gives them the
+    /// full lifetime again.
+    pub async fn settle(&self, renew: bool) -> Result<Settlement> {
+        let _flow = self.flow.lock().await;
+        let info = self.fresh_info().await?;
+        self.observe().await?;
+        let coins = self.coins_to_settle(renew).await?;
+        let (data, fee) = self.settle_plan(&coins, &info).await?;
+        let id = self.flow_id("settle", &data)?;
+        self.start_batch(id, FlowKind::Settle, &data)?;
+        let outcome = self.try_batch(id, &data).await?;
+        let amount = sum(data.outputs.iter().map(|output| output.amount));
+        Ok(Settlement { commitment_txid: outcome.commitment, outpoint: outcome.leaves.first().copied(), amount, fee })
+    }
+
+    pub(super) async fn coins_to_settle(&self, renew: bool) -> Result<Vec<Coin>> {
+        let mut coins = self.coins().await?;
+        coins.retain(|coin| {
+            let wanted = match coin.kind {
+                CoinKind::Unconfirmed => false,
+                CoinKind::Settled => renew,
+                CoinKind::Boarding | CoinKind::Recoverable | CoinKind::Preconfirmed => true,
+            };
+            wanted && !coin.locked
+        });
+        // Boarding coins first: they are what cannot be used otherwise.
+        coins.sort_by_key(|coin| (coin.kind != CoinKind::Boarding, std::cmp::Reverse(coin.amount)));
+        coins.truncate(MAX_INPUTS);
+        if coins.is_empty() { Err(WalletError::NothingToSettle) } else { Ok(coins) }
+    }
+
+    pub(super) async fn settle_plan(&self, coins: &[Coin], info: &OperatorInfo) -> Result<(BatchData, Amount)> {
+        let total = sum(coins.iter().map(|coin| coin.amount));
+        let own = self.store.write(|db| self.fresh_vtxo(db, info))?;
+        let mut data =
+            self.batch_data(coins, vec![OutputData { script: own.script, amount: total, onchain: false }])?;
+        let fee = self.batch_fee(&data).await?;
+        let left = total.checked_sub(fee).unwrap_or(Amount::ZERO);
+        if left < info.min_amount() {
+            return Err(WalletError::FeesLeaveTooLittle { fee, left, minimum: info.min_amount() });
+        }
+        if left > info.max_amount() {
+            return Err(WalletError::AmountTooLarge { amount: left, maximum: info.max_amount() });
+        }
+        if let Some(output) = data.outputs.first_mut() {
+            output.amount = left;
+        }
+        Ok((data, fee))
+    }
+
+    /// Pays `amount` (`None`: everything) from VTXOs to an on-chain address, in a batch. Fees come on top of an amount,
+    /// out of everything.
+    pub async fn withdraw(&self, address: &str, amount: Option<Amount>) -> Result<Settlement> {
+        let _flow = self.flow.lock().await;
+        let info = self.fresh_info().await?;
+        self.observe().await?;
+        let (data, fee, amount) = self.withdraw_plan(address, amount, &info).await?;
+        let id = self.flow_id("withdraw", &data)?;
+        self.start_batch(id, FlowKind::Withdraw, &data)?;
+        let outcome = self.try_batch(id, &data).await?;
+        let outpoint = outcome.leaves.first().copied();
+        Ok(Settlement { commitment_txid: outcome.commitment, outpoint, amount, fee })
+    }
+
+    pub(super) async fn withdraw_plan(
+        &self,
+        address: &str,
+        amount: Option<Amount>,
+        info: &OperatorInfo,
+    ) -> Result<(BatchData, Amount, Amount)> {
+        let script = self.chain_script(address)?;
+        let coins = self.vtxo_coins().await?;
+        let (picked, total) = match amount {
+            Some(amount) => {
+                check_utxo(amount, info)?;
+                select(&coins, amount, MAX_INPUTS)?
+            }
+            None => {
+                let mut free: Vec<Coin> = coins.iter().filter(|coin| !coin.locked).cloned().collect();
+                free.truncate(MAX_INPUTS);
+                let total = sum(free.iter().map(|coin| coin.amount));
+                (free, total)
+            }
+        };
+        if picked.is_empty() {
+            return Err(WalletError::InsufficientFunds { needed: info.utxo_min, available: Amount::ZERO });
+        }
+        let wanted = amount.unwrap_or(total);
+        let mut data = self.batch_data(&picked, vec![OutputData { script, amount: wanted, onchain: true }])?;
+        let change = total.checked_sub(wanted).unwrap_or(Amount::ZERO);
+        if change > Amount::ZERO {
+            let own = self.store.write(|db| self.fresh_vtxo(db, info))?;
+            data.outputs.push(OutputData { script: own.script, amount: change, onchain: false });
+        }
+        let fee = self.batch_fee(&data).await?;
+        // The fee comes out of the change, or out of everything.
+        let minimum = if change > Amount::ZERO { info.min_amount() } else { info.utxo_min };
+        let payer = data.outputs.last_mut().ok_or(WalletError::NotFound)?;
+        let left = payer.amount.checked_sub(fee).unwrap_or(Amount::ZERO);
+        if left < minimum {
+            return Err(WalletError::FeesLeaveTooLittle { fee, left, minimum });
+        }
+        payer.amount = left;
+        let paid = if change > Amount::ZERO { wanted } else { left };
+        check_utxo(paid, info)?;
+        Ok((data, fee, paid))
+    }
+
+    pub(super) fn batch_data(&self, coins: &[Coin], outputs: Vec<OutputData>) -> Result<BatchData> {
+        Ok(BatchData {
+            inputs: coins.iter().map(InputData::of).collect(),
+            outputs,
+            cosigner_index: self.store.write(|db| db.next_key_index())?,
+            other_cosigners: Vec::new(),
+            opening: None,
+            outcome: None,
+            earlier: Vec::new(),
+        })
+    }
+
+    /// A few attempts at a batch; afterwards the flow is gone, unless its outcome is not known.
+    pub(super) async fn try_batch(&self, id: [u8; 32], data: &BatchData) -> Result<OutcomeData> {
+        const ATTEMPTS: u32 = 3;
+        let mut attempt = 1;
+        loop {
+            match self.run_batch(id).await {
+                Ok(outcome) => {
+                    self.store.write(|db| db.delete_flow(&id))?;
+                    return Ok(outcome);
+                }
+                Err(error @ WalletError::BatchUndecided { .. }) => return Err(error),
+                Err(WalletError::Operator(error)) if error.is_batch_failure() && attempt < ATTEMPTS => {
+                    attempt += 1;
+                    self.events.progress(&id, super::Step::BatchRetry);
+                }
+                Err(error) => {
+                    // Best effort: an intent that stays behind only locks our own coins until it ends.
+                    let _ = self.delete_intents(data).await;
+                    self.store.write(|db| db.delete_flow(&id))?;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// A name for a flow that starts now.
+    pub(super) fn flow_id(&self, what: &str, data: &BatchData) -> Result<[u8; 32]> {
+        let mut bytes = what.as_bytes().to_vec();
+        bytes.extend(super::batch::encode(data)?);
+        Ok(tagged_hash(b"virtual-channels/flow", &bytes))
+    }
+
+    /// The script of an on-chain address of this network.
+    pub(super) fn chain_script(&self, address: &str) -> Result<bitcoin::ScriptBuf> {
+        if address.len() > 120 {
+            return Err(WalletError::InvalidAddress);
+        }
+        let address: Address<bitcoin::address::NetworkUnchecked> =
+            address.trim().parse().map_err(|_| WalletError::InvalidAddress)?;
+        let address =
+            address.require_network(self.config.network.to_bitcoin()).map_err(|_| WalletError::InvalidAddress)?;
+        Ok(address.script_pubkey())
+    }
+}
+
+fn check_utxo(amount: Amount, info: &OperatorInfo) -> Result<()> {
+    let minimum = info.utxo_min.max(info.dust);
+    if amount < minimum {
+        return Err(WalletError::AmountTooSmall { amount, minimum });
+    }
+    match info.utxo_max {
+        Some(maximum) if amount > maximum => Err(WalletError::AmountTooLarge { amount, maximum }),
+        _ => Ok(()),
+    }
+}

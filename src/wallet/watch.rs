@@ -1,0 +1,183 @@
+//! Watching: one look at the chain and at the operator's books for a channel.
+
+use bitcoin::{OutPoint, Txid};
+
+use super::Wallet;
+use super::WalletError;
+use super::error::Result;
+use super::events::EventKind;
+use crate::channel::ChannelId;
+use crate::operator::Vtxo;
+use crate::store::{ChannelResult, ChannelRow, ChannelState, Role};
+
+/// What a look at a channel showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchReport {
+    pub channel_id: ChannelId,
+    /// After this look.
+    pub state: ChannelState,
+    /// Confirmations of the commitment transaction with the fewest.
+    pub confirmations: u32,
+    /// Some transaction of the branch below the commitment is on chain.
+    pub unrolled: bool,
+    /// What spent the channel VTXO in the operator's books.
+    pub spent_by: Option<Txid>,
+    /// Whether the operator could be asked.
+    pub operator_seen: bool,
+}
+
+impl Wallet {
+    /// Looks at the chain and, when it answers, at the operator: a channel becomes open when its batch is confirmed,
+    /// and closed when the other side closed it. As receiver this is what lets new money be taken for a while
+    /// ([`crate::channel`]'s *blindness*).
+    pub async fn watch(&self, id: &ChannelId) -> Result<WatchReport> {
+        self.look_at_channel(id).await
+    }
+
+    pub(super) async fn look_at_channel(&self, id: &ChannelId) -> Result<WatchReport> {
+        let row = self.store.read(|db| db.channel(id))?.ok_or(WalletError::NotFound)?;
+        self.observe().await?;
+        let mut confirmations = u32::MAX;
+        for txid in &row.record.commitments {
+            confirmations = confirmations.min(self.confirmations(txid).await?);
+        }
+        let unrolled = self.is_unrolled(&row).await?;
+        let books = self.books_of(&row).await;
+        let operator_seen = books.is_ok();
+        let books = books.ok().flatten();
+        let now = self.now();
+        self.store.write(|db| db.set_last_watch(id, now.wall))?;
+        if row.hot.state == ChannelState::Confirming && confirmations >= self.config.confirmations {
+            self.confirm(&row, books.as_ref()).await?;
+        }
+        let spent_by = books.as_ref().filter(|vtxo| vtxo.spent).and_then(|vtxo| vtxo.ark_txid.or(vtxo.spent_by));
+        if let (Some(vtxo), Some(txid)) = (&books, spent_by) {
+            self.note_spent(&row, vtxo, txid).await?;
+        }
+        self.note_settled(&row).await?;
+        if unrolled && row.hot.state == ChannelState::Open {
+            self.note_unrolled(&row)?;
+        }
+        let state = self.store.read(|db| db.hot(id))?.ok_or(WalletError::NotFound)?.state;
+        Ok(WatchReport { channel_id: *id, state, confirmations, unrolled, spent_by, operator_seen })
+    }
+
+    /// Waits until the channel takes payments, looking every `interval`; the caller bounds it with a timeout.
+    pub async fn wait_until_open(&self, id: &ChannelId, interval: std::time::Duration) -> Result<()> {
+        loop {
+            let report = self.watch(id).await?;
+            match report.state {
+                ChannelState::Open => return Ok(()),
+                ChannelState::Confirming => tokio::time::sleep(interval).await,
+                state => {
+                    return Err(WalletError::WrongState { channel_id: *id, state, what: "opening" });
+                }
+            }
+        }
+    }
+
+    async fn books_of(&self, row: &ChannelRow) -> Result<Option<Vtxo>> {
+        let operator = self.net.operator().await?;
+        Ok(operator.vtxos_by_outpoints(&[row.record.funding]).await?.pop())
+    }
+
+    /// Whether any transaction of the branch is on chain or in the mempool: a parent always is before its children.
+    async fn is_unrolled(&self, row: &ChannelRow) -> Result<bool> {
+        let Some(branch) = self.store.read(|db| db.branch(&row.record.funding))? else { return Ok(false) };
+        for node in &branch.nodes {
+            let roots = node.tx.input.iter().any(|input| row.record.commitments.contains(&input.previous_output.txid));
+            if roots && self.net.chain.transaction(node.tx.compute_txid()).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The commitment transaction is deep enough: everything is verified once more from chain and books, and the
+    /// channel opens.
+    async fn confirm(&self, row: &ChannelRow, books: Option<&Vtxo>) -> Result<()> {
+        let loaded = self.loaded(&row.record.id)?;
+        let (commitments, expiry, expires_at, length) = match row.record.role {
+            Role::Receiver => {
+                let verified = self.verify_funding(&loaded.channel.terms, row.record.funding).await?;
+                let cutoff = self.info()?.check_signer(&loaded.channel.terms.operator, self.now().unix())?;
+                super::funding::check_funding_time(&loaded.channel.terms, &verified, cutoff, &self.now())?;
+                (verified.report.commitments, verified.expiry, verified.expires_at, verified.batch_expiry)
+            }
+            Role::Payer => {
+                let length = row.record.batch_expiry;
+                let expiry = self.expiry_of(&row.record.commitments, length, loaded.unit()).await?;
+                let expires_at = books.map_or(0, |vtxo| vtxo.expires_at);
+                (row.record.commitments.clone(), expiry, expires_at, length)
+            }
+        };
+        let id = row.record.id;
+        self.store.write(|db| {
+            db.set_expiry(&id, &commitments, length, expiry, expires_at)?;
+            db.set_state(&id, &[ChannelState::Confirming], ChannelState::Open)?;
+            self.push_event(db, Some(&id), &EventKind::ChannelOpened)
+        })?;
+        self.unload(&id);
+        self.events.ring();
+        Ok(())
+    }
+
+    /// The operator's books say that the VTXO is spent. For the payer that is the receiver's close.
+    async fn note_spent(&self, row: &ChannelRow, vtxo: &Vtxo, txid: Txid) -> Result<()> {
+        let id = row.record.id;
+        if row.hot.role != Role::Payer || row.hot.state != ChannelState::Open || vtxo.ark_txid.is_none() {
+            return Ok(());
+        }
+        let flow = super::refund::refund_flow(&id);
+        if self.store.read::<_, WalletError>(|db| Ok(db.flow(&flow)?.is_some()))? {
+            return Ok(()); // That is our own refund.
+        }
+        // Submitted, not finalized yet: nothing is decided.
+        let operator = self.net.operator().await?;
+        if !self.outputs_exist(operator, txid).await? {
+            return Ok(());
+        }
+        let loaded = self.loaded(&id)?;
+        let script = loaded.channel.terms.payer.ark_payout.script();
+        let rest = operator.vtxos_by_scripts(std::slice::from_ref(&script)).await?;
+        let outpoint: Option<OutPoint> =
+            rest.into_iter().map(|vtxo| vtxo.outpoint).find(|outpoint| outpoint.txid == txid);
+        self.store.write(|db| {
+            db.set_state(&id, &[ChannelState::Open], ChannelState::Closed)?;
+            db.set_result(&id, &ChannelResult { txid, outpoint })?;
+            self.push_event(db, Some(&id), &EventKind::ChannelClosed { txid })
+        })?;
+        self.events.ring();
+        Ok(())
+    }
+
+    /// The result of a close is settled once it went into a batch that is confirmed deep enough.
+    async fn note_settled(&self, row: &ChannelRow) -> Result<()> {
+        let Some(outpoint) = row.result.and_then(|result| result.outpoint) else { return Ok(()) };
+        if row.hot.state != ChannelState::Closed {
+            return Ok(());
+        }
+        let Ok(operator) = self.net.operator().await else { return Ok(()) };
+        let Ok(vtxos) = operator.vtxos_by_outpoints(&[outpoint]).await else { return Ok(()) };
+        let Some(commitment) = vtxos.first().and_then(|vtxo| vtxo.settled_by) else { return Ok(()) };
+        if self.confirmations(&commitment).await? >= self.config.confirmations {
+            self.store.write(|db| db.set_state(&row.record.id, &[ChannelState::Closed], ChannelState::Settled))?;
+        }
+        Ok(())
+    }
+
+    /// Tells the app once; leaving on chain is a room of its own.
+    fn note_unrolled(&self, row: &ChannelRow) -> Result<()> {
+        let id = row.record.id;
+        let key = format!("unrolled:{id}");
+        self.store.write(|db| {
+            if db.meta(&key)?.is_none() {
+                db.set_meta(&key, &[1])?;
+                self.push_event(db, Some(&id), &EventKind::ChannelUnrolled)?;
+            }
+            Ok::<_, WalletError>(())
+        })?;
+        self.events.ring();
+        Ok(())
+    }
+}
