@@ -10,14 +10,14 @@ cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/virtual-channels
 export CARGO_TARGET_DIR ?= $(cache)/target
 export PATH := $(PATH):$(HOME)/.cargo/bin
 debug := $(CARGO_TARGET_DIR)/debug
-# The demo and the tests start this program: bitcoind, Esplora, faucet and operator in one.
+# The Kotlin test starts this program: bitcoind, Esplora, faucet and operator in one.
 export REGTEST := $(debug)/regtest
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-# OPERATOR, ESPLORA and FAUCET reach the demo as environment variables, as make does with all variables it is given.
-# The profile is dev in both cases: it shares all its parts with `make test`, and the C code in it is optimised.
+# OPERATOR, ESPLORA, FAUCET and UNIT reach the demo as environment variables, as make does with all variables it is given.
+# The profile is dev: it shares all its parts with `make test`, and the C code in it is optimised.
 ifdef OPERATOR
 demo: ## fund, open, 1 000 offline payments, close, settle, refund (OPERATOR= ESPLORA= [FAUCET=]: against any arkd)
 	@scripts/prepare.sh rust
@@ -26,7 +26,7 @@ demo: ## fund, open, 1 000 offline payments, close, settle, refund (OPERATOR= ES
 else
 demo:
 	@scripts/prepare.sh rust bitcoind
-	@cargo build -p virtual-channels --example demo -p regtest --bin regtest
+	@cargo build --example demo
 	@BITCOIND="$$(scripts/bitcoind.sh)" $(debug)/examples/demo
 endif
 

@@ -22,13 +22,12 @@ class RegtestProcess private constructor(private val process: Process, ready: Ma
 
     /** The Esplora API's address. */
     val esplora: String = ready.getValue("esplora")
-    private val faucet: String = ready["faucet"] ?: esplora
 
     /** Pays to the address; it confirms with the next block that is mined. */
-    fun pay(address: String, sats: ULong) = post("$faucet/faucet/$address/$sats")
+    fun pay(address: String, sats: ULong) = post("$esplora/faucet/$address/$sats")
 
     /** Mines blocks, the first of them so many seconds after the chain's clock. */
-    fun mine(blocks: Int, afterSeconds: Long = 0) = post("$faucet/mine/$blocks?after=$afterSeconds")
+    fun mine(blocks: Int, afterSeconds: Long = 0) = post("$esplora/mine/$blocks?after=$afterSeconds")
 
     private fun post(url: String) {
         val request = HttpRequest.newBuilder(URI(url)).timeout(CALL_LIMIT).POST(HttpRequest.BodyPublishers.noBody()).build()
@@ -48,10 +47,10 @@ class RegtestProcess private constructor(private val process: Process, ready: Ma
         private val CALL_LIMIT = Duration.ofSeconds(60)
         private val http: HttpClient = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build()
 
-        /** Starts one, and returns once it takes calls. */
+        /** Starts one, and returns once it takes calls. The arguments are those of `regtest --help`. */
         fun start(vararg arguments: String): RegtestProcess {
             val program = System.getProperty("regtest") ?: System.getenv("REGTEST") ?: error("REGTEST must name the program regtest")
-            val process = ProcessBuilder(program, *arguments).redirectError(File("target/regtest.log")).start()
+            val process = ProcessBuilder(program, "--with-parent", *arguments).redirectError(File("target/regtest.log")).start()
             val first = CompletableFuture<String?>()
             // Reading on keeps a program that prints more from standing still at a full pipe.
             thread(isDaemon = true) { process.inputReader().useLines { lines -> lines.forEach { first.complete(it) } }; first.complete(null) }
