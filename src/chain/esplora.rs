@@ -230,3 +230,44 @@ fn status_of(
         _ => Err(bad(call, "confirmed in no block".into())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fees_fall_back_to_what_is_known() {
+        let rate = |sats: u64| FeeRate::from_sat_per_kwu(sats * 250);
+        let fees = Fees(BTreeMap::from([(2, rate(9)), (6, rate(4)), (144, rate(1))]));
+        assert_eq!(fees.within(1), rate(9));
+        assert_eq!(fees.within(5), rate(9));
+        assert_eq!(fees.within(6), rate(4));
+        assert_eq!(fees.within(u16::MAX), rate(1));
+        assert_eq!(Fees::default().within(6), FeeRate::BROADCAST_MIN);
+    }
+
+    #[test]
+    fn confirmations_count_from_one() {
+        let hash = BlockHash::all_zeros();
+        let status = TxStatus::Confirmed { height: 100, hash, time: 1 };
+        assert_eq!((status.confirmations(99), status.confirmations(100), status.confirmations(105)), (0, 1, 6));
+        assert_eq!(TxStatus::Mempool.confirmations(105), 0);
+    }
+
+    #[test]
+    fn confirmed_needs_a_block() {
+        assert!(status_of("", true, (None, None, None)).is_err());
+        assert_eq!(status_of("", false, (None, None, None)), Ok(TxStatus::Mempool));
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_an_error_within_seconds() {
+        let started = std::time::Instant::now();
+        let chain = Chain::new("http://127.0.0.1:1/").unwrap();
+        assert!(matches!(chain.tip().await, Err(ChainError::Unreachable { .. })));
+        let chain = Chain::new("https://127.0.0.1:1").unwrap();
+        assert!(matches!(chain.fees().await, Err(ChainError::Unreachable { .. })));
+        assert!(Chain::new("ftp://127.0.0.1").is_err());
+        assert!(started.elapsed().as_secs() < 10);
+    }
+}

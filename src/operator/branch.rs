@@ -161,3 +161,108 @@ pub(super) fn assemble(target: OutPoint, psbts: Vec<Psbt>) -> Result<Branch, Ope
     }
     Ok(Branch { nodes: ordered })
 }
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::{Amount, TxOut};
+
+    use super::super::events::Event;
+    use super::super::recorded::{UNITS, frames, load, psbt, script};
+    use super::*;
+    use crate::channel::branch::BranchContext;
+    use crate::channel::{Delay, SECP256K1};
+
+    fn txs(answer: &serde_json::Value) -> Vec<Psbt> {
+        answer["txs"].as_array().unwrap().iter().map(psbt).collect()
+    }
+
+    #[test]
+    fn a_branch_from_the_indexer_equals_the_one_from_the_stream() {
+        for unit in UNITS {
+            let file = load(&format!("life-{unit}"));
+            let txs = txs(&file["GetVirtualTxs"]["response"]);
+            let target = OutPoint::new(txs[0].unsigned_tx.compute_txid(), 0);
+            let branch = assemble(target, txs).unwrap();
+            let events = frames(&file, "events.receiver");
+            let commitment = events.iter().find_map(|event| match event {
+                Event::TreeSigningStarted(event) => Some(decode::psbt("", &event.unsigned_commitment_tx).unwrap()),
+                _ => None,
+            });
+            let commitment = commitment.unwrap().unsigned_tx;
+            let expiry = events.iter().find_map(|event| match event {
+                Event::BatchStarted(event) => Some(Delay::from_arkd(event.batch_expiry).unwrap()),
+                _ => None,
+            });
+            let root = OutPoint::new(commitment.compute_txid(), 0);
+            let said = &file["GetInfo"]["response"];
+            let forfeit_key = decode::public_key("", said["forfeitPubkey"].as_str().unwrap()).unwrap();
+            let context = BranchContext {
+                commitment_outputs: &HashMap::from([(root, commitment.output[0].clone())]),
+                forfeit_key: forfeit_key.x_only_public_key().0,
+                expiry: expiry.unwrap(),
+            };
+            let leaf = TxOut {
+                value: Amount::from_sat(file["offchain"]["capacity"].as_u64().unwrap()),
+                script_pubkey: script(&file["terms"]["script"]),
+            };
+            let report = branch.verify(&context, target, &leaf).unwrap();
+            assert_eq!(report.levels, 1);
+            assert_eq!(report.commitments, [root.txid]);
+        }
+    }
+
+    #[test]
+    fn preconfirmed_branches_come_parents_first_and_signed() {
+        let file = load("drift-seconds");
+        let txs = txs(&file["virtual.preconfirmed"]["response"]);
+        let chain = file["chain.preconfirmed"]["response"]["chain"].as_array().unwrap();
+        let id = |link: &serde_json::Value| link["txid"].as_str().unwrap().parse::<Txid>().unwrap();
+        let target = OutPoint::new(id(&chain[0]), 0);
+        // As the operator lists them, and the other way round.
+        for txs in [txs.clone(), txs.into_iter().rev().collect()] {
+            let branch = assemble(target, txs).unwrap();
+            let order: Vec<Txid> = branch.nodes.iter().map(|node| node.tx.compute_txid()).collect();
+            assert_eq!(order, [id(&chain[2]), id(&chain[1]), id(&chain[0])]);
+            assert!(branch.nodes.iter().all(|node| node.tx.input.iter().all(|input| !input.witness.is_empty())));
+            assert!(!branch.nodes[0].cosigners.is_empty());
+            assert!(branch.nodes[1].cosigners.is_empty());
+            // Checkpoint and ark transaction: the witnesses satisfy their leaves.
+            for (index, parent) in [(1, 0), (2, 1)] {
+                let tx = &branch.nodes[index].tx;
+                let prevout = &branch.nodes[parent].tx.output[tx.input[0].previous_output.vout as usize];
+                let witness: Vec<_> = tx.input[0].witness.iter().collect();
+                let control = bitcoin::taproot::ControlBlock::decode(witness.last().unwrap()).unwrap();
+                let leaf = bitcoin::ScriptBuf::from_bytes(witness[witness.len() - 2].to_vec());
+                let key = bitcoin::XOnlyPublicKey::from_slice(&prevout.script_pubkey.as_bytes()[2..]).unwrap();
+                assert!(control.verify_taproot_commitment(SECP256K1, key, &leaf));
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_lead_to_the_target_is_left_out() {
+        let file = load("drift-seconds");
+        let txs = txs(&file["virtual.preconfirmed"]["response"]);
+        let root = txs.iter().find(|tx| !node::cosigners(tx).unwrap().is_empty()).unwrap();
+        let target = OutPoint::new(root.unsigned_tx.compute_txid(), 0);
+        assert_eq!(assemble(target, txs.clone()).unwrap().nodes.len(), 1);
+        assert!(assemble(OutPoint::null(), txs).is_err());
+        assert!(assemble(target, Vec::new()).is_err());
+    }
+
+    #[test]
+    fn links_name_transactions_or_outputs() {
+        let id = "a642f996e2c9385516994934fe70f9fb5ab23a20d1e9f47af83cec61cfe3fdda";
+        let link = |spends: &str| wire::IndexerChain {
+            txid: id.into(),
+            expires_at: 5,
+            r#type: 3,
+            spends: vec![spends.to_owned()],
+        };
+        for spends in [id.to_owned(), format!("{id}:0")] {
+            assert_eq!(link_of("", link(&spends)).unwrap().spends, [id.parse().unwrap()]);
+        }
+        assert!(link_of("", link("nonsense")).is_err());
+        assert!(link_of("", wire::IndexerChain { r#type: 0, ..link(id) }).is_err());
+    }
+}

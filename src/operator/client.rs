@@ -222,3 +222,34 @@ impl Interceptor for Headers {
         Ok(request)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_there_is_an_error_within_seconds() {
+        let started = std::time::Instant::now();
+        for url in ["http://127.0.0.1:1", "https://127.0.0.1:1", "ftp://127.0.0.1:1", "127.0.0.1:1", "", "http://"] {
+            let error = Operator::connect(url).await.unwrap_err();
+            assert!(matches!(error, OperatorError::Unreachable { .. }), "{url}: {error}");
+        }
+        assert!(started.elapsed().as_secs() < 10);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_says_nothing_is_given_up() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let accepted = tokio::spawn(async move {
+            let mut open = Vec::new();
+            while let Ok((socket, _)) = listener.accept().await {
+                open.push(socket);
+            }
+        });
+        let started = std::time::Instant::now();
+        assert!(Operator::connect(&url).await.unwrap_err().is_transport());
+        assert!(started.elapsed() < CONNECT_LIMIT + CALL_LIMIT + Duration::from_secs(5));
+        accepted.abort();
+    }
+}

@@ -252,3 +252,84 @@ impl OperatorError {
         Self::TreeRefused { what: what.into() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::recorded::{UNITS, base64, load, text};
+    use super::*;
+
+    /// The trailer of a recorded refusal, if it has one.
+    fn trailer(call: &serde_json::Value) -> Option<Vec<u8>> {
+        let trailers = call["trailers"].as_array().unwrap();
+        trailers.iter().find(|trailer| trailer[0] == "grpc-status-details-bin").map(|trailer| base64(&trailer[1]))
+    }
+
+    #[test]
+    fn every_recorded_refusal_is_typed() {
+        let mut typed = 0;
+        for unit in UNITS {
+            for call in load(&format!("wire-{unit}")).as_array().unwrap() {
+                let Some(status) = call["status"].as_i64().filter(|status| *status != 0) else { continue };
+                let message = text(&call["message"]);
+                let details = trailer(call);
+                let error = ArkdError::decode(status as i32, message, details.as_deref().unwrap_or_default());
+                assert_eq!(error.status, status as i32);
+                assert_eq!(error.code.is_some(), details.is_some(), "{message}");
+                if details.is_some() {
+                    typed += 1;
+                    assert_eq!(error.to_string(), message);
+                    // The text alone gives the same, but for the figures.
+                    let from_text = ArkdError::decode(status as i32, message, &[]);
+                    assert_eq!(
+                        (from_text.code, &from_text.name, &from_text.message),
+                        (error.code, &error.name, &error.message)
+                    );
+                } else {
+                    assert_eq!(error.message, message);
+                }
+            }
+        }
+        assert_eq!(typed, 14);
+    }
+
+    #[test]
+    fn rest_errors_carry_figures() {
+        let file = load("life-blocks");
+        let details = &file["SubmitTx.dust"]["response"]["details"][0];
+        let error = ArkdError {
+            code: Some(code::AMOUNT_TOO_LOW),
+            name: text(&details["name"]).into(),
+            message: String::new(),
+            metadata: serde_json::from_value(details["metadata"].clone()).unwrap(),
+            status: 3,
+        };
+        assert_eq!(error.number("amount"), Some(100.0));
+        assert_eq!(error.number("min_amount"), Some(330.0));
+        let large = BTreeMap::from([("now".to_owned(), "1.795342378e+09".to_owned()), ("bad".into(), "inf".into())]);
+        let error = ArkdError { metadata: large, ..error };
+        assert_eq!(error.number("now"), Some(1_795_342_378.0));
+        assert_eq!((error.number("bad"), error.number("none")), (None, None));
+    }
+
+    #[test]
+    fn texts_that_only_look_like_errors_have_no_code() {
+        for text in ["", "nope", "NAME (x): y", "name (4): y", " (4): y", "A (4)", "VTXO (99999999999): y"] {
+            assert_eq!(ArkdError::decode(2, text, &[]).code, None, "{text}");
+        }
+        assert_eq!(ArkdError::decode(2, "VTXO_BANNED (29): wait", &[]).code, Some(29));
+    }
+
+    #[test]
+    fn damaged_trailers_do_no_harm() {
+        let calls = load("wire-blocks");
+        let bytes = calls.as_array().unwrap().iter().find_map(trailer).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut bytes = bytes.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let _ = ArkdError::decode(9, "text", &bytes);
+            let _ = ArkdError::decode(9, "text", &bytes[..bit / 8]);
+        }
+        let long = "x".repeat(1 << 20);
+        assert!(ArkdError::decode(9, &long, &[]).message.len() <= TEXT_LIMIT);
+    }
+}

@@ -98,3 +98,73 @@ fn limit(name: &str, sats: i64) -> Result<Option<Amount>, OperatorError> {
     let sats = u64::try_from(sats).map_err(|_| refuse(format!("{name} is {sats}")))?;
     decode::amount(CALL, sats).map(Some)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::recorded::{UNITS, info};
+    use super::*;
+    use crate::channel::Unit;
+
+    #[test]
+    fn recorded_infos_decode() {
+        for (unit, kind) in UNITS.into_iter().zip([Unit::Blocks, Unit::Seconds]) {
+            let info = decode(info(unit)).unwrap();
+            assert_eq!(info.network, Network::Regtest);
+            assert_eq!(info.unit(), kind);
+            assert_eq!(info.checkpoint.delay.unit(), kind);
+            assert_eq!(info.checkpoint.key, info.forfeit_key);
+            assert_eq!((info.vtxo_min, info.vtxo_max), (Amount::ONE_SAT, None));
+            assert_eq!((info.dust, info.utxo_min, info.utxo_max), (Amount::from_sat(330), Amount::from_sat(330), None));
+            assert_eq!(info.max_tx_weight, 40_000);
+            assert_eq!(info.digest.len(), 64);
+        }
+    }
+
+    #[test]
+    fn version_may_have_a_v_or_be_missing() {
+        for (version, expected) in [("", ""), ("0.9.15", "0.9.15"), ("v0.9.15", "0.9.15")] {
+            let info = decode(wire::GetInfoResponse { version: version.into(), ..info("blocks") }).unwrap();
+            assert_eq!(info.version, expected);
+        }
+    }
+
+    #[test]
+    fn minus_one_is_dust_or_no_limit() {
+        let info = decode(wire::GetInfoResponse {
+            vtxo_min_amount: -1,
+            vtxo_max_amount: 5000,
+            utxo_max_amount: 0,
+            ..info("seconds")
+        })
+        .unwrap();
+        assert_eq!(info.vtxo_min, info.dust);
+        assert_eq!(info.vtxo_max, Some(Amount::from_sat(5000)));
+        assert_eq!(info.utxo_max, Some(Amount::ZERO));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        type Spoil = fn(&mut wire::GetInfoResponse);
+        let spoils: [Spoil; 14] = [
+            |info| info.network = "moon".into(),
+            |info| info.network = "bitcoin".into(),
+            |info| info.signer_pubkey = "02".into(),
+            |info| info.forfeit_pubkey.truncate(64),
+            |info| info.forfeit_pubkey = info.signer_pubkey.clone(),
+            |info| info.forfeit_address = "bc1q".into(),
+            |info| info.checkpoint_tapscript = "51".into(),
+            |info| info.checkpoint_tapscript.push('0'),
+            |info| info.unilateral_exit_delay = 0,
+            |info| info.boarding_exit_delay = 1000,
+            |info| info.session_duration = -5,
+            |info| info.dust = -1,
+            |info| info.vtxo_min_amount = -2,
+            |info| info.utxo_max_amount = i64::MAX,
+        ];
+        for (index, spoil) in spoils.into_iter().enumerate() {
+            let mut info = info("seconds");
+            spoil(&mut info);
+            assert!(matches!(decode(info), Err(OperatorError::BadAnswer { .. })), "{index}");
+        }
+    }
+}

@@ -14,6 +14,8 @@ mod info;
 mod intents;
 mod node;
 mod offchain;
+#[cfg(test)]
+mod recorded;
 mod subscription;
 mod vtxo;
 

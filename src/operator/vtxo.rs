@@ -78,3 +78,67 @@ pub(super) fn outpoint(call: &'static str, found: Option<wire::IndexerOutpoint>)
     let found = found.ok_or_else(|| OperatorError::bad(call, "a VTXO without outpoint"))?;
     Ok(OutPoint::new(decode::txid(call, &found.txid)?, found.vout))
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::super::recorded::{UNITS, base64, load};
+    use super::*;
+
+    fn recorded() -> Vec<wire::IndexerVtxo> {
+        let mut vtxos = Vec::new();
+        for unit in UNITS {
+            for call in load(&format!("wire-{unit}")).as_array().unwrap() {
+                if call["method"] == "IndexerService/GetVtxos" && call["response"].is_string() {
+                    let answer = wire::GetVtxosResponse::decode(&*base64(&call["response"])).unwrap();
+                    vtxos.extend(answer.vtxos);
+                }
+            }
+        }
+        vtxos
+    }
+
+    #[test]
+    fn recorded_vtxos_decode() {
+        let vtxos = recorded();
+        assert!(!vtxos.is_empty());
+        for vtxo in vtxos {
+            let decoded = Vtxo::decode("", vtxo.clone()).unwrap();
+            assert_eq!(decoded.amount.to_sat(), vtxo.amount);
+            assert!(decoded.expires_at > decoded.created_at);
+            assert!(decoded.script.is_p2tr());
+            assert!(!decoded.commitment_txids.is_empty());
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        type Spoil = fn(&mut wire::IndexerVtxo);
+        let spoils: [Spoil; 6] = [
+            |vtxo| vtxo.outpoint = None,
+            |vtxo| vtxo.outpoint = Some(wire::IndexerOutpoint { txid: "zz".into(), vout: 0 }),
+            |vtxo| vtxo.amount = u64::MAX,
+            |vtxo| vtxo.script = "5".into(),
+            |vtxo| vtxo.spent_by = "x".into(),
+            |vtxo| vtxo.commitment_txids = vec![String::new(); 2000],
+        ];
+        for spoil in spoils {
+            let mut vtxo = recorded().remove(0);
+            spoil(&mut vtxo);
+            assert!(Vtxo::decode("", vtxo).is_err());
+        }
+    }
+
+    #[test]
+    fn expiry_decides_who_can_take_it() {
+        let mut vtxo = Vtxo::decode("", recorded().remove(0)).unwrap();
+        (vtxo.spent, vtxo.swept, vtxo.unrolled, vtxo.expires_at) = (false, false, false, 100);
+        assert!(vtxo.is_spendable(99) && !vtxo.is_recoverable(99));
+        assert!(!vtxo.is_spendable(100) && vtxo.is_recoverable(100));
+        vtxo.swept = true;
+        assert!(!vtxo.is_spendable(99) && vtxo.is_recoverable(99));
+        vtxo.unrolled = true;
+        assert!(!vtxo.is_recoverable(99));
+    }
+}

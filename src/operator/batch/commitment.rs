@@ -59,3 +59,78 @@ pub(super) fn sign_boarding(commitment: &Psbt, inputs: &[&BatchInput]) -> Result
     }
     Ok(Some(signed))
 }
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::{Amount, ScriptBuf};
+
+    use super::*;
+    use crate::channel::intent::IntentInput;
+    use crate::channel::script::default_vtxo;
+    use crate::channel::{Delay, SECP256K1};
+    use crate::operator::batch::InputKind;
+    use crate::operator::decode;
+    use crate::operator::recorded::{UNITS, keypair, load, psbt, text};
+
+    #[test]
+    fn boarding_inputs_are_signed_as_recorded() {
+        for unit in UNITS {
+            let file = load(&format!("life-{unit}"));
+            let info = &file["GetInfo"]["response"];
+            let owner = keypair(&file["keys"]["payer"]);
+            let operator = decode::public_key("", text(&info["signerPubkey"])).unwrap().x_only_public_key().0;
+            let delay = Delay::from_arkd(text(&info["boardingExitDelay"]).parse().unwrap()).unwrap();
+            let tree = default_vtxo(owner.x_only_public_key().0, operator, delay).unwrap();
+            let sent = file["calls"].as_array().unwrap().iter().find_map(|call| {
+                let commitment = call["body"]["signedCommitmentTx"].as_str()?;
+                (!commitment.is_empty()).then(|| psbt(&call["body"]["signedCommitmentTx"]))
+            });
+            let sent = sent.unwrap();
+            let inputs = sent.unsigned_tx.input.iter().zip(&sent.inputs);
+            let ours = inputs.clone().position(|(_, input)| {
+                input.witness_utxo.as_ref().is_some_and(|prevout| prevout.script_pubkey == tree.script_pubkey())
+            });
+            let ours = ours.unwrap();
+            let outpoint = sent.unsigned_tx.input[ours].previous_output;
+            let value = sent.inputs[ours].witness_utxo.as_ref().unwrap().value;
+            let mut commitment = sent.clone();
+            commitment.inputs[ours] = Default::default();
+            let coin = IntentInput::unlocked(outpoint, value, tree, 0);
+            let input = BatchInput { coin, kind: InputKind::Boarding, keypair: owner };
+            let signed = sign_boarding(&commitment, &[&input]).unwrap().unwrap();
+            assert_eq!(signed.unsigned_tx, sent.unsigned_tx);
+            assert_eq!(signed.inputs[ours].tap_scripts, sent.inputs[ours].tap_scripts);
+            // The recorded signature is for the same message.
+            let leaf = input.coin.tree.leaf(0).unwrap();
+            let prevouts: Vec<TxOut> = sent.inputs.iter().map(|input| input.witness_utxo.clone().unwrap()).collect();
+            let message = psbt::sighash(&signed.unsigned_tx, ours, &prevouts, &leaf).unwrap();
+            for psbt in [&sent, &signed] {
+                let (_, signature) = psbt.inputs[ours].tap_script_sigs.first_key_value().unwrap();
+                let key = owner.x_only_public_key().0;
+                SECP256K1.verify_schnorr(&signature.signature, &message, &key).unwrap();
+            }
+
+            assert!(sign_boarding(&commitment, &[]).unwrap().is_none());
+            let mut elsewhere = input.clone();
+            elsewhere.coin.outpoint.vout += 1;
+            assert!(sign_boarding(&commitment, &[&elsewhere]).is_err());
+            commitment.inputs[1 - ours].witness_utxo = None;
+            assert!(sign_boarding(&commitment, &[&input]).is_err());
+        }
+    }
+
+    #[test]
+    fn each_output_has_a_place_of_its_own() {
+        let output = |sats: u64| TxOut { value: Amount::from_sat(sats), script_pubkey: ScriptBuf::new_op_return([]) };
+        let tx = crate::channel::offchain::version3(
+            bitcoin::absolute::LockTime::ZERO,
+            vec![],
+            vec![output(5), output(5), output(7)],
+        );
+        assert!(check_outputs(&tx, &[output(7), output(5)], true).is_ok());
+        assert!(check_outputs(&tx, &[output(5), output(5)], false).is_ok());
+        assert!(check_outputs(&tx, &[output(5), output(5)], true).is_err());
+        assert!(check_outputs(&tx, &[output(8)], false).is_err());
+        assert!(check_outputs(&tx, &[], true).is_ok());
+    }
+}

@@ -288,3 +288,95 @@ fn signed(plan: &BatchPlan, message: &IntentMessage, outputs: Vec<TxOut>) -> Res
     }
     Ok(intent)
 }
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::Amount;
+    use bitcoin::psbt::raw;
+
+    use super::*;
+    use crate::channel::Delay;
+    use crate::channel::script::default_vtxo;
+    use crate::operator::recorded::{UNITS, keypair, load, psbt, script, text};
+
+    /// The payer's plan of the recorded opening.
+    fn plan(file: &serde_json::Value) -> (BatchPlan, bitcoin::Psbt) {
+        let recorded = psbt(&file["intent.register"]["proof"]);
+        let info = &file["GetInfo"]["response"];
+        let owner = keypair(&file["keys"]["payer"]);
+        let operator = decode::public_key("", text(&info["signerPubkey"])).unwrap().x_only_public_key().0;
+        let delay = Delay::from_arkd(text(&info["unilateralExitDelay"]).parse().unwrap()).unwrap();
+        let tree = default_vtxo(owner.x_only_public_key().0, operator, delay).unwrap();
+        let value = recorded.inputs[1].witness_utxo.as_ref().unwrap().value;
+        let outpoint = recorded.unsigned_tx.input[1].previous_output;
+        let keys = [&file["keys"]["payer_cosigner"], &file["keys"]["receiver_cosigner"]].map(keypair);
+        let first = &file["intent.register"]["message"]["cosigners_public_keys"][0];
+        let (own, other) =
+            if text(first) == keys[0].public_key().to_string() { (keys[0], keys[1]) } else { (keys[1], keys[0]) };
+        let plan = BatchPlan {
+            inputs: vec![BatchInput {
+                coin: IntentInput::unlocked(outpoint, value, tree, 0),
+                kind: InputKind::Vtxo,
+                keypair: owner,
+            }],
+            outputs: recorded.unsigned_tx.output.iter().cloned().map(BatchOutput::Offchain).collect(),
+            cosigner: own,
+            other_cosigners: vec![other.public_key()],
+            expire_at: 0,
+            patience: Duration::from_secs(1),
+        };
+        (plan, recorded)
+    }
+
+    #[test]
+    fn the_intent_of_a_plan_equals_the_recorded_one() {
+        for unit in UNITS {
+            let file = load(&format!("life-{unit}"));
+            let (plan, recorded) = plan(&file);
+            let intent = register_intent(&plan).unwrap();
+            assert_eq!(intent.proof().unsigned_tx, recorded.unsigned_tx);
+            let message = recorded.unknown[&raw::Key { type_value: 9, key: Vec::new() }].clone();
+            assert_eq!(intent.message().as_bytes(), message);
+            assert!(intent.proof().inputs.iter().all(|input| input.tap_script_sigs.len() == 1));
+            let party = party(&plan);
+            assert_eq!(party.leaves[0].script_pubkey, script(&file["terms"]["script"]));
+            assert_eq!(
+                topics(&plan, &party),
+                [plan.inputs[0].coin.outpoint.to_string(), plan.cosigner.public_key().to_string()]
+            );
+            assert!(delete_intent(&plan).unwrap().message().contains("delete"));
+        }
+    }
+
+    #[test]
+    fn impossible_plans_are_refused() {
+        type Spoil = fn(&mut BatchPlan);
+        let spoils: [Spoil; 7] = [
+            |plan| plan.inputs.clear(),
+            |plan| plan.outputs.clear(),
+            |plan| plan.inputs.push(plan.inputs[0].clone()),
+            |plan| plan.other_cosigners.push(plan.cosigner.public_key()),
+            |plan| plan.other_cosigners.push(plan.cosigner.public_key().negate(secp256k1::SECP256K1)),
+            |plan| {
+                plan.inputs[0].kind = InputKind::Boarding;
+                plan.outputs.push(BatchOutput::Onchain(plan.outputs[0].txout().clone()));
+            },
+            |plan| plan.inputs[0].coin.prevout.value = Amount::ONE_SAT,
+        ];
+        for spoil in spoils {
+            let (mut plan, _) = plan(&load("life-seconds"));
+            spoil(&mut plan);
+            assert!(matches!(register_intent(&plan), Err(OperatorError::Plan { .. })));
+        }
+    }
+
+    #[test]
+    fn paid_out_on_chain_only_needs_no_cosigner() {
+        let (mut plan, _) = plan(&load("life-seconds"));
+        plan.outputs = vec![BatchOutput::Onchain(plan.outputs[0].txout().clone())];
+        let intent = register_intent(&plan).unwrap();
+        assert!(intent.message().contains("\"onchain_output_indexes\":[0]"));
+        assert!(intent.message().contains("\"cosigners_public_keys\":[]"));
+        assert_eq!(topics(&plan, &party(&plan)).len(), 1);
+    }
+}

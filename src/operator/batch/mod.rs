@@ -11,6 +11,8 @@ mod forfeit;
 mod join;
 mod session;
 mod signer;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::time::Duration;
