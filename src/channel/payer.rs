@@ -1,5 +1,7 @@
 //! The payer's side of paying: what it may sign next, and how it catches up with its receiver.
 
+use std::cmp::Ordering;
+
 use bitcoin::Amount;
 
 use super::amount::Limits;
@@ -36,14 +38,17 @@ impl PayerState {
         Self { update: Some(update), high: self.high.max(update.amount) }
     }
 
-    /// The state after the receiver showed `shown`: adopted when it is the payer's own by its exit signature and
-    /// differs from what the payer has. A receiver that shows less has simply not seen the latest yet.
+    /// The state after the receiver showed `shown`: adopted when it is the payer's own by its exit signature and the
+    /// payer has forgotten it. A receiver that shows less than the payer built on has simply not seen the latest yet.
+    /// The same amount built on another one was signed twice: from now on both sides mean the same.
     pub fn catch_up(&self, channel: &Channel, shown: ChannelUpdate) -> Result<Self, ChannelError> {
         shown.verify_exit(channel)?;
-        let built_on_forgotten = self.update.is_some_and(|update| update.previous < shown.amount);
-        if shown.amount > self.base() || (shown.amount < self.base() && built_on_forgotten) {
-            return Ok(self.signed(shown));
-        }
-        Ok(*self)
+        let Some(own) = self.update else { return Ok(self.signed(shown)) };
+        let forgotten = match shown.amount.cmp(&own.amount) {
+            Ordering::Greater => true,
+            Ordering::Equal => shown.previous != own.previous,
+            Ordering::Less => own.previous < shown.amount,
+        };
+        Ok(if forgotten { self.signed(shown) } else { *self })
     }
 }

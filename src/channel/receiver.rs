@@ -12,6 +12,8 @@ pub enum Verdict {
     /// Seen before: nothing to store.
     Replay,
     /// The same amount signed again for another accepted checkpoint script: the new signature replaces the old one.
+    /// Accepted means: at least as new as the stored one's. The caller verifies against no older script, so that a
+    /// replayed update cannot bring one back.
     Resigned,
 }
 
