@@ -1,0 +1,17 @@
+//! What the protocol refuses, and with which figures. A test's name is the row it stands for.
+
+#[path = "../common/messages.rs"]
+#[allow(dead_code)]
+mod messages;
+#[path = "../common/pair.rs"]
+#[allow(dead_code)]
+mod pair;
+
+mod amounts;
+mod authorisations;
+mod branches;
+mod catching_up;
+mod deadlines;
+mod offers;
+mod operator;
+mod signatures;
