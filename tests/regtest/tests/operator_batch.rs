@@ -72,9 +72,8 @@ async fn many_intents_share_a_batch_and_one_leaves_ark() {
     let operator = Operator::start(node.clone(), settings(Unit::Seconds)).await.unwrap();
     let mut parties = Vec::new();
     for _ in 0..5 {
-        let mut party = Party::new(&operator).await;
+        let party = Party::new(&operator).await;
         let coin = party.board(&node, 50_000).await;
-        party.settings.session = Duration::from_secs(6);
         parties.push((party, coin));
     }
     // All boarding coins in one batch, then all VTXOs in one more, with connectors and a withdrawal.
@@ -92,7 +91,8 @@ async fn many_intents_share_a_batch_and_one_leaves_ark() {
     let commitments = together(second, |p, i| {
         let mut outputs = vec![p.vtxo_output(20_000)];
         if i == 0 {
-            let script_pubkey = p.settings.forfeit_address().script_pubkey();
+            let address: bitcoin::Address<bitcoin::address::NetworkUnchecked> = p.info.forfeit_address.parse().unwrap();
+            let script_pubkey = address.assume_checked().script_pubkey();
             outputs.push(TxOut { value: Amount::from_sat(30_000), script_pubkey });
         } else {
             outputs.push(p.vtxo_output(30_000));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bitcoin::hashes::Hash;
+use bitcoin::hex::FromHex;
 use bitcoin::secp256k1::{SecretKey, schnorr};
 use bitcoin::sighash::{Prevouts, SighashCache};
 use bitcoin::taproot::TapTweakHash;
@@ -16,10 +17,10 @@ use rand::RngCore;
 
 use super::tree::TxTree;
 
-/// Public nonces of one cosigner, by transaction.
-pub type Nonces = BTreeMap<Txid, PublicNonce>;
-/// Partial signatures of one cosigner, by transaction.
-pub type Signatures = BTreeMap<Txid, PartialSignature>;
+/// Public nonces of one cosigner, by transaction. As in arkd nobody looks whether they are points before they are added up.
+pub type Nonces = BTreeMap<String, [u8; 66]>;
+/// Partial signatures of one cosigner, by transaction. Bytes that are no signature are a crime, judged with the others.
+pub type Signatures = BTreeMap<String, Vec<u8>>;
 
 /// The sorted keys without repetition (keys that differ only in their parity count as one).
 pub fn canonical(keys: &[PublicKey]) -> Vec<PublicKey> {
@@ -98,7 +99,7 @@ impl TreeSigning {
                 Some(random()),
             );
             let txid = tx.compute_txid();
-            nonces.insert(txid, public);
+            nonces.insert(txid.to_string(), public.serialize());
             let keys = node.cosigners.clone();
             nodes.insert(txid, Node { keys, cache, output_key, message, secret: Some(secret), aggregate: None });
         }
@@ -119,9 +120,9 @@ impl TreeSigning {
             .iter()
             .map(|key| {
                 let x = key.inner.x_only_public_key().0;
-                let nonce = self.nonces.get(&x).and_then(|n| n.get(txid));
+                let nonce = self.nonces.get(&x).and_then(|n| n.get(&txid.to_string()));
                 let nonce = nonce.ok_or_else(|| format!("missing nonce for cosigner key {x} and txid {txid}"))?;
-                Ok((x.to_string(), hex(&nonce.serialize())))
+                Ok((x.to_string(), hex(nonce)))
             })
             .collect()
     }
@@ -134,9 +135,10 @@ impl TreeSigning {
             for key in &node.keys {
                 let x = key.inner.x_only_public_key().0;
                 let nonces = self.nonces.get(&x).ok_or(format!("nonces not set for cosigner key {key}"))?;
-                parts.push(nonces.get(txid).ok_or(format!("missing nonce for cosigner key {key}"))?);
+                let nonce = nonces.get(&txid.to_string()).ok_or(format!("missing nonce for cosigner key {key}"))?;
+                parts.push(PublicNonce::from_byte_array(nonce).map_err(|e| format!("bad nonce of {key}: {e:?}"))?);
             }
-            let aggregate = AggregatedNonce::new(&parts);
+            let aggregate = AggregatedNonce::new(&parts.iter().collect::<Vec<_>>());
             result.insert(txid.to_string(), hex(&aggregate.serialize()));
             node.aggregate = Some(aggregate);
         }
@@ -150,7 +152,8 @@ impl TreeSigning {
             let aggregate = node.aggregate.ok_or("nonces not set")?;
             let secret = node.secret.take().ok_or("nonce already used")?;
             let session = Session::new(&node.cache, aggregate, &node.message);
-            own.insert(*txid, session.partial_sign(secret, &self.own, &node.cache));
+            let signature = session.partial_sign(secret, &self.own, &node.cache);
+            own.insert(txid.to_string(), signature.serialize().to_vec());
         }
         self.signatures.insert(self.own_key.inner.x_only_public_key().0, own);
         Ok(())
@@ -162,11 +165,14 @@ impl TreeSigning {
         let nonces = self.nonces.get(&x).ok_or(format!("missing musig2 nonces for pubkey {x}"))?;
         for (txid, node) in &self.nodes {
             let Some(member) = node.keys.iter().find(|k| k.inner.x_only_public_key().0 == x) else { continue };
-            let signature = signatures.get(txid).ok_or(format!("missing musig2 signature for tx {txid}"))?;
-            let nonce = nonces.get(txid).ok_or(format!("missing musig2 nonce for txid {txid}"))?;
+            let id = txid.to_string();
+            let signature = signatures.get(&id).ok_or(format!("missing musig2 signature for tx {txid}"))?;
+            let signature = parse_signature(signature).ok_or(format!("invalid signature for txid {txid}"))?;
+            let nonce = nonces.get(&id).ok_or(format!("missing musig2 nonce for txid {txid}"))?;
+            let nonce = PublicNonce::from_byte_array(nonce).map_err(|e| format!("{e:?}"))?;
             let aggregate = node.aggregate.ok_or(format!("missing combined nonce for txid {txid}"))?;
             let session = Session::new(&node.cache, aggregate, &node.message);
-            if !session.partial_verify(&node.cache, signature, nonce, point(member)?) {
+            if !session.partial_verify(&node.cache, &signature, &nonce, point(member)?) {
                 return Err(format!("invalid signature for txid {txid}"));
             }
         }
@@ -184,9 +190,10 @@ impl TreeSigning {
             let mut parts = Vec::new();
             for key in &node.keys {
                 let own = self.signatures.get(&key.inner.x_only_public_key().0);
-                parts.push(own.and_then(|s| s.get(txid)).ok_or(format!("missing signature of {key}"))?);
+                let bytes = own.and_then(|s| s.get(&txid.to_string())).and_then(|b| parse_signature(b));
+                parts.push(bytes.ok_or(format!("missing signature of {key}"))?);
             }
-            let bytes = session.partial_sig_agg(&parts).assume_valid().to_byte_array();
+            let bytes = session.partial_sig_agg(&parts.iter().collect::<Vec<_>>()).assume_valid().to_byte_array();
             let signature = schnorr::Signature::from_slice(&bytes).map_err(|e| e.to_string())?;
             let message = bitcoin::secp256k1::Message::from_digest(node.message);
             secp.verify_schnorr(&signature, &message, &node.output_key).map_err(|e| e.to_string())?;
@@ -207,26 +214,18 @@ fn key_spend_message(tx: &Transaction, prevout: TxOut) -> Result<[u8; 32], Strin
 
 /// Reads what SubmitTreeNonces carries: 66 bytes in hex by txid.
 pub fn read_nonces(nonces: &HashMap<String, String>) -> Result<Nonces, String> {
-    read(nonces, |bytes| PublicNonce::from_byte_array(bytes).map_err(|e| format!("{e:?}")))
+    let read = |text: &String| <[u8; 66] as FromHex>::from_hex(text).map_err(|e| format!("expected 66 bytes: {e}"));
+    nonces.iter().map(|(txid, text)| Ok((txid.clone(), read(text)?))).collect()
 }
 
 /// Reads what SubmitTreeSignatures carries: 32 bytes in hex by txid.
 pub fn read_signatures(signatures: &HashMap<String, String>) -> Result<Signatures, String> {
-    read(signatures, |bytes| PartialSignature::from_byte_array(bytes).map_err(|e| format!("{e:?}")))
+    let read = |text: &String| Vec::from_hex(text).map_err(|e| e.to_string());
+    signatures.iter().map(|(txid, text)| Ok((txid.clone(), read(text)?))).collect()
 }
 
-fn read<T, const N: usize>(
-    map: &HashMap<String, String>,
-    parse: impl Fn(&[u8; N]) -> Result<T, String>,
-) -> Result<BTreeMap<Txid, T>, String> {
-    map.iter()
-        .map(|(txid, text)| {
-            let txid: Txid = txid.parse().map_err(|e| format!("invalid txid {txid}: {e}"))?;
-            let bytes = <[u8; N] as bitcoin::hex::FromHex>::from_hex(text)
-                .map_err(|e| format!("expected {N} bytes in hex: {e}"))?;
-            Ok((txid, parse(&bytes)?))
-        })
-        .collect()
+fn parse_signature(bytes: &[u8]) -> Option<PartialSignature> {
+    PartialSignature::from_byte_array(bytes.try_into().ok()?).ok()
 }
 
 fn hex(bytes: &[u8]) -> String {

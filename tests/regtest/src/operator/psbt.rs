@@ -233,9 +233,7 @@ pub fn leaf_witness(input: &Input, stand_in: &[XOnlyPublicKey]) -> Result<Witnes
 pub fn signed_weight(psbt: &Psbt, stand_in: &[XOnlyPublicKey]) -> Result<Weight, String> {
     let mut tx = psbt.unsigned_tx.clone();
     for (input, txin) in psbt.inputs.iter().zip(&mut tx.input) {
-        if only_leaf(input).is_some() {
-            txin.witness = leaf_witness(input, stand_in)?;
-        }
+        txin.witness = leaf_witness(input, stand_in)?;
     }
     Ok(tx.weight())
 }

@@ -1,6 +1,8 @@
 //! A small Ark client for the tests of the operator: one party, everything in memory, no care for mistakes of others.
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
 
+pub mod target;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ use regtest::operator::script::{Delay, Leaf, LeafTree, anchor};
 use regtest::operator::wire::ark_service_client::ArkServiceClient;
 use regtest::operator::wire::get_event_stream_response::Event;
 use regtest::operator::wire::indexer_service_client::IndexerServiceClient;
-use regtest::operator::{Operator, Settings, psbt, wire};
+use regtest::operator::{Operator, psbt, wire};
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
@@ -53,13 +55,17 @@ impl Coin {
     }
 }
 
+fn key_of(compressed: &str) -> XOnlyPublicKey {
+    compressed.parse::<PublicKey>().unwrap().inner.x_only_public_key().0
+}
+
 /// A keyholder with a client.
 pub struct Party {
     pub key: Keypair,
     pub cosigner: SecretKey,
     pub ark: Ark,
     pub indexer: Indexer,
-    pub settings: Settings,
+    pub info: wire::GetInfoResponse,
 }
 
 pub fn leaf_of(keys: &[XOnlyPublicKey]) -> Leaf {
@@ -154,15 +160,25 @@ pub fn short_message(kind: &str) -> String {
 
 impl Party {
     pub async fn new(operator: &Operator) -> Party {
-        let url = operator.url();
+        Party::at(operator.url()).await
+    }
+
+    pub async fn at(url: String) -> Party {
         let key = Keypair::from_secret_key(&Secp256k1::new(), &random_secret());
-        Party {
-            key,
-            cosigner: random_secret(),
-            ark: Ark::connect(url.clone()).await.unwrap(),
-            indexer: Indexer::connect(url).await.unwrap(),
-            settings: operator.settings(),
-        }
+        let mut ark = Ark::connect(url.clone()).await.unwrap();
+        let info = ark.get_info(wire::GetInfoRequest {}).await.unwrap().into_inner();
+        Party { key, cosigner: random_secret(), ark, indexer: Indexer::connect(url).await.unwrap(), info }
+    }
+
+    /// The operator's signer.
+    pub fn signer(&self) -> XOnlyPublicKey {
+        key_of(&self.info.signer_pubkey)
+    }
+
+    fn forfeit_script(&self) -> ScriptBuf {
+        use bitcoin::address::NetworkUnchecked;
+        let address: bitcoin::Address<NetworkUnchecked> = self.info.forfeit_address.parse().unwrap();
+        address.assume_checked().script_pubkey()
     }
 
     pub fn x(&self) -> XOnlyPublicKey {
@@ -175,17 +191,17 @@ impl Party {
 
     fn tree(&self, delay: u32) -> LeafTree {
         let exit = Leaf::after(Delay::from_setting(delay), self.x());
-        LeafTree::new(vec![leaf_of(&[self.x(), self.settings.signer_key()]), exit]).unwrap()
+        LeafTree::new(vec![leaf_of(&[self.x(), self.signer()]), exit]).unwrap()
     }
 
     /// The default VTXO script.
     pub fn vtxo_tree(&self) -> LeafTree {
-        self.tree(self.settings.exit_delay)
+        self.tree(self.info.unilateral_exit_delay as u32)
     }
 
     /// The default boarding script.
     pub fn boarding_tree(&self) -> LeafTree {
-        self.tree(self.settings.boarding_delay)
+        self.tree(self.info.boarding_exit_delay as u32)
     }
 
     pub fn vtxo_output(&self, amount: u64) -> TxOut {
@@ -263,7 +279,7 @@ impl Party {
                 }
                 Event::TreeSigningStarted(started) => {
                     run.commitment = Some(psbt::decode(&started.unsigned_commitment_tx).unwrap());
-                    let nonces = run.make_nonces(&self.cosigner, &self.settings);
+                    let nonces = run.make_nonces(&self.cosigner, key_of(&self.info.forfeit_pubkey));
                     let request = wire::SubmitTreeNoncesRequest {
                         batch_id: run.batch.clone(),
                         pubkey: self.cosigner_key(),
@@ -328,10 +344,7 @@ impl Party {
             sequence: Sequence::MAX,
             witness: Witness::new(),
         };
-        let pays = TxOut {
-            value: Amount::from_sat(coin.amount) + output.value,
-            script_pubkey: self.settings.forfeit_address().script_pubkey(),
-        };
+        let pays = TxOut { value: Amount::from_sat(coin.amount) + output.value, script_pubkey: self.forfeit_script() };
         let tx = Transaction {
             version: Version(3),
             lock_time: LockTime::ZERO,
@@ -349,7 +362,7 @@ impl Party {
 
     /// Checkpoints and ark transaction over these coins, the ark transaction signed by this party.
     pub fn offchain(&self, coins: &[Coin], outputs: Vec<TxOut>) -> (Psbt, Vec<Psbt>) {
-        let operator = Leaf::parse(&self.settings.checkpoint_leaf()).unwrap();
+        let operator = Leaf::parse(&ScriptBuf::from_hex(&self.info.checkpoint_tapscript).unwrap()).unwrap();
         let build = |coins: &[Coin], mut outputs: Vec<TxOut>| {
             outputs.push(anchor());
             let mut locktime = 0;
@@ -452,8 +465,7 @@ fn cosigners(packet: &Psbt) -> Vec<musig::PublicKey> {
 }
 
 impl Run {
-    fn make_nonces(&mut self, own: &SecretKey, settings: &Settings) -> HashMap<String, String> {
-        let forfeit = settings.forfeit.x_only_public_key(&Secp256k1::new()).0;
+    fn make_nonces(&mut self, own: &SecretKey, forfeit: XOnlyPublicKey) -> HashMap<String, String> {
         let sweep = TapNodeHash::from(Leaf::after(Delay::from_setting(self.expiry), forfeit).hash());
         let commitment = self.commitment.as_ref().unwrap();
         let mut outputs = HashMap::from([(
