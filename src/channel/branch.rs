@@ -72,6 +72,13 @@ impl Branch {
         self.nodes.iter().flat_map(|node| node.tx.input.iter().map(|input| input.previous_output)).collect()
     }
 
+    /// Whether `key` is among the cosigners of every tree node. If so (and the branch verifies) nobody can sign another
+    /// tree in this one's place without its owner; if not, the others can.
+    pub fn cosigned_by(&self, key: &PublicKey) -> bool {
+        let mut tree = self.nodes.iter().filter(|node| !node.cosigners.is_empty()).peekable();
+        tree.peek().is_some() && tree.all(|node| node.cosigners.contains(key))
+    }
+
     /// Verifies the whole branch down to `target`, which must be `expected`.
     pub fn verify(
         &self,

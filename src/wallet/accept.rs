@@ -190,11 +190,16 @@ impl Wallet {
         let offer = Offer::parse(&opening.offer)?;
         let script = offer.terms.tree()?.script_pubkey();
         let found = self.net.operator().await?.vtxos_by_scripts(std::slice::from_ref(&script)).await?;
-        let Some(vtxo) = found.iter().find(|vtxo| vtxo.amount == offer.terms.capacity && !vtxo.preconfirmed) else {
-            return Ok(None);
-        };
-        let outcome = self.outcome_of(vtxo, &offer).await?;
-        self.complete_opening(flow.id, &outcome, Role::Receiver).map(Some)
+        let cosigner = self.keys.keypair(KeyUse::Cosigner, data.cosigner_index)?.public_key();
+        let mut refused = None;
+        // Anybody can pay to this script; what was not co-signed here is somebody else's.
+        for vtxo in found.iter().filter(|vtxo| vtxo.amount == offer.terms.capacity && !vtxo.preconfirmed) {
+            match self.outcome_of(vtxo, &offer, &cosigner).await {
+                Ok(outcome) => return self.complete_opening(flow.id, &outcome, Role::Receiver).map(Some),
+                Err(error) => refused = Some(error),
+            }
+        }
+        refused.map_or(Ok(None), Err)
     }
 
     /// The Accept ended without a channel. An attempt whose branch is stored stays, to be looked up.

@@ -123,9 +123,18 @@ impl Wallet {
         Ok(earliest)
     }
 
-    /// The outcome of a batch as its VTXO shows it, for a co-signer that missed the end.
-    pub(super) async fn outcome_of(&self, vtxo: &Vtxo, offer: &Offer) -> Result<OutcomeData> {
+    /// The outcome of a batch as its VTXO shows it, for a co-signer that missed the end. Its own key must be in every
+    /// node: a tree that others signed alone can be signed by them again, another way.
+    pub(super) async fn outcome_of(
+        &self,
+        vtxo: &Vtxo,
+        offer: &Offer,
+        cosigner: &bitcoin::secp256k1::PublicKey,
+    ) -> Result<OutcomeData> {
         let verified = self.verify_funding(&offer.terms, vtxo.outpoint).await?;
+        if !verified.branch.cosigned_by(cosigner) {
+            return Err(WalletError::FundingNotUsable { what: "is in a tree this wallet did not co-sign".into() });
+        }
         self.store.write(|db| db.put_branch(&vtxo.outpoint, &verified.branch))?;
         let commitment =
             verified.report.commitments.first().copied().ok_or(WalletError::CorruptFlow { what: "an opening" })?;

@@ -217,6 +217,26 @@ fn branches_that_bitcoin_core_accepted_have_our_tree_outputs() {
 }
 
 #[test]
+fn both_sides_co_signed_every_node() {
+    for name in ["batch-blocks", "batch-seconds"] {
+        let expect = &recorded::arkd(name)["many.expect"];
+        let mut branch = many(name).branch;
+        for side in ["payer_cosigner", "receiver_cosigner"] {
+            let key: PublicKey = text(&expect[side]).parse().unwrap();
+            assert!(branch.cosigned_by(&key));
+            // One node without it is enough for the others to sign another tree.
+            let others = branch.nodes[2].cosigners.clone();
+            branch.nodes[2].cosigners.retain(|cosigner| *cosigner != key);
+            assert!(!branch.cosigned_by(&key));
+            branch.nodes[2].cosigners = others;
+        }
+        let stranger = recorded::some_key(5).public_key(bitcoin::secp256k1::Parity::Even);
+        assert!(!branch.cosigned_by(&stranger));
+        assert!(!Branch::default().cosigned_by(&stranger));
+    }
+}
+
+#[test]
 fn one_bit_changed_anywhere_is_refused() {
     for case in cases() {
         for (index, node) in case.branch.nodes.iter().enumerate() {
