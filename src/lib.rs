@@ -120,6 +120,9 @@
 
 pub mod chain;
 pub mod channel;
+pub mod ffi;
 pub mod operator;
 pub mod store;
 pub mod wallet;
+
+uniffi::setup_scaffolding!();

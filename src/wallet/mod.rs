@@ -162,6 +162,12 @@ impl Wallet {
         Ok(self.store.close()?)
     }
 
+    /// Waits for the flow that is running, at most about two minutes, then closes.
+    pub async fn shutdown(&self) -> Result<()> {
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(120), self.flow.lock()).await;
+        self.close()
+    }
+
     /// Unix seconds, for records.
     fn timestamp(&self) -> u64 {
         self.now().wall

@@ -1,0 +1,393 @@
+//! One error for phones, with the figures a person needs. Every error of the inner rooms has its place here.
+
+use std::collections::HashMap;
+
+use bitcoin::Amount;
+
+use super::records::{ChannelState, Role};
+use crate::chain::ChainError;
+use crate::channel::{ChannelError, ChannelUpdate, UpdateMessage};
+use crate::operator::OperatorError;
+use crate::store::StoreError;
+use crate::wallet;
+
+/// Why something did not work. What was stored before is as it was. Amounts are sats; moments are unix seconds, or
+/// heights where the operator counts in blocks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, uniffi::Error)]
+#[uniffi::export(Display)]
+pub enum WalletError {
+    // Texts.
+    #[error("the text cannot be read: {reason}")]
+    InvalidText { reason: String },
+    #[error("this is {got}, not {expected}")]
+    WrongMessage { expected: String, got: String },
+    #[error("message version {version} is not known; update the app")]
+    UnknownVersion { version: u32 },
+    #[error("not an address of this network")]
+    InvalidAddress,
+
+    // Opening.
+    #[error("network is {got}, expected {expected}")]
+    WrongNetwork { expected: String, got: String },
+    #[error("operator key is {got}, expected {expected}")]
+    WrongOperator { expected: String, got: String },
+    #[error("the invite expired at {expired_at}, it is {now}")]
+    InviteExpired { expired_at: u64, now: u64 },
+    #[error("the invite has been used")]
+    InviteUsed,
+    #[error("the offer is for another invite")]
+    OtherInvite,
+    #[error("the accept is for another offer")]
+    OtherOffer,
+    #[error("the accept ended at {valid_until}, it is {now}")]
+    AcceptExpired { valid_until: u64, now: u64 },
+    #[error("the terms are not acceptable: {reason}")]
+    InvalidTerms { reason: String },
+    #[error("capacity {capacity} is outside {minimum} to {maximum} sats")]
+    CapacityOutOfBounds { capacity: u64, minimum: u64, maximum: u64 },
+    #[error("the refund locktime is {ahead} ahead, must be {minimum} to {maximum}")]
+    LocktimeOutOfBounds { ahead: u64, minimum: u64, maximum: u64 },
+    #[error(
+        "the deadlines do not fit: locktime {locktime}, batch expiry {expiry}, payments until {close_by}, now {now}"
+    )]
+    DeadlinesDoNotFit { locktime: u64, expiry: u64, close_by: u64, now: u64 },
+    #[error("a preconfirmed channel of {capacity} sats is above the {limit} this wallet takes")]
+    PreconfirmedTooLarge { capacity: u64, limit: u64 },
+    #[error("the funding VTXO is not usable: it {reason}")]
+    FundingNotUsable { reason: String },
+    #[error("commitment transaction {txid} has {confirmations} confirmations of {needed}")]
+    NotConfirmed { txid: String, confirmations: u32, needed: u32 },
+    #[error("the channel was not opened: {reason}")]
+    NotOpened { reason: String },
+
+    // Signatures and what the operator wants signed.
+    #[error("invalid {what}")]
+    InvalidSignature { what: String },
+    #[error("channel {channel_id}: the payment fits no known operator setting; ask the payer to authorise again")]
+    UnknownCheckpointScript { channel_id: String },
+    #[error("channel {channel_id} has no authorisation yet; ask the payer to send it along")]
+    MissingAuthorisation { channel_id: String },
+    #[error("the operator changed its settings; ask the payer of channel {channel_id} to authorise again")]
+    ReauthorisationNeeded { channel_id: String },
+    #[error("the operator's scripts are not acceptable: {reason}")]
+    UnsafeOperator { reason: String },
+
+    // Paying and receiving.
+    #[error("a payment must be at least one sat")]
+    ZeroPayment,
+    #[error("{amount} sats are more than the capacity of {capacity}")]
+    OverCapacity { amount: u64, capacity: u64 },
+    #[error("{amount} of {capacity} sats is not possible; nearest: {below:?} below, {above:?} above")]
+    ImpossibleAmount { amount: u64, capacity: u64, below: Option<u64>, above: Option<u64> },
+    #[error("the payment id is empty or longer than {limit} bytes")]
+    InvalidPaymentId { limit: u64 },
+    #[error("the payment to {amount} sats is stale: {stored_amount} are stored")]
+    Stale { amount: u64, stored_amount: u64, stored_payment: String },
+    #[error("the payment to {amount} sats was built on {previous}, but {stored_amount} are stored")]
+    Forked { amount: u64, previous: u64, stored_amount: u64, stored_payment: String },
+    #[error("payment is for channel {got}, not {expected}")]
+    OtherChannel { expected: String, got: String },
+    #[error("nothing has been paid yet")]
+    NothingPaid,
+    #[error("channel {channel_id} takes no more payments since {close_by}: it must be closed")]
+    PastCloseBy { channel_id: String, close_by: u64, now: u64 },
+    #[error("the chain was last seen {blind_seconds} s ago, payments are taken up to {max_blind_seconds} s: go online")]
+    Blind { channel_id: String, blind_seconds: u64, max_blind_seconds: u64 },
+
+    // Money.
+    #[error("{needed} sats are needed, {available} can be spent now")]
+    InsufficientFunds { needed: u64, available: u64 },
+    #[error("{amount} sats are less than the {minimum} that are possible here")]
+    AmountTooSmall { amount: u64, minimum: u64 },
+    #[error("{amount} sats are more than the {maximum} that are possible here")]
+    AmountTooLarge { amount: u64, maximum: u64 },
+    #[error("fees of {fee} sats leave {left}, less than the minimum of {minimum}")]
+    FeesLeaveTooLittle { fee: u64, left: u64, minimum: u64 },
+    #[error("there is nothing to settle")]
+    NothingToSettle,
+    #[error("an off-chain opening needs settled VTXOs (at most {limit}); settle first")]
+    NeedsSettledVtxos { limit: u64 },
+    #[error("coin {outpoint} is held by something under way")]
+    CoinLocked { outpoint: String },
+
+    // Channels.
+    #[error("no invite, offer or channel of this wallet has that id")]
+    NotFound,
+    #[error("channel {channel_id} is {state:?}: {what} needs another state")]
+    WrongState { channel_id: String, state: ChannelState, what: String },
+    #[error("this wallet is the {role:?} of channel {channel_id}, which cannot do that")]
+    WrongRole { channel_id: String, role: Role },
+    #[error("the locktime {locktime} of channel {channel_id} has not passed: the chain says {now}")]
+    LocktimeNotReached { channel_id: String, locktime: u64, now: u64 },
+    #[error("the other side was first: channel {channel_id} is spent by {spent_by:?}")]
+    AlreadySpent { channel_id: String, spent_by: Option<String> },
+    #[error("channel {channel_id} is on chain: it must be left on chain, too")]
+    Unrolled { channel_id: String },
+    #[error("channel {channel_id} expired: {amount} sats cannot be claimed through the operator any more")]
+    Expired { channel_id: String, amount: u64 },
+    #[error("transaction {txid} was submitted, and the operator refuses to finalize it: {reason}")]
+    FinalizeFailed { txid: String, reason: String },
+    #[error("it is not known yet whether {txid} went through; resume to find out")]
+    OutcomeUnknown { txid: String },
+
+    // Operator and chain.
+    #[error("the operator at {url} cannot be reached: {reason}")]
+    OperatorUnreachable { url: String, reason: String },
+    #[error("the operator did not answer {call} within {seconds} s")]
+    OperatorTimeout { call: String, seconds: u64 },
+    #[error("the operator refused {call}: {name} {reason}")]
+    OperatorRefused { call: String, code: Option<i32>, name: String, reason: String, figures: HashMap<String, String> },
+    #[error("the operator's answer is not usable: {reason}")]
+    OperatorAnswer { reason: String },
+    #[error("the batch came to nothing: {reason}")]
+    BatchFailed { reason: String },
+    #[error("the chain server at {url} cannot be reached: {reason}")]
+    ChainUnreachable { url: String, reason: String },
+    #[error("the chain server's answer is not usable: {reason}")]
+    ChainAnswer { reason: String },
+    #[error("the network did not take the transaction: {reason}")]
+    TransactionRejected { reason: String },
+
+    // Wallet and database.
+    #[error("these are not 12 to 24 words of a BIP39 mnemonic with a right checksum")]
+    InvalidMnemonic,
+    #[error("{url} is no usable address: {reason}")]
+    InvalidUrl { url: String, reason: String },
+    #[error("the wallet is closed")]
+    Closed,
+    #[error("the database belongs to another wallet: {reason}")]
+    OtherWallet { reason: String },
+    #[error("the file is not a wallet database")]
+    NotADatabase,
+    #[error("the database is of a newer version ({found}, this one knows up to {known}); update the app")]
+    DatabaseNewer { found: i64, known: i64 },
+    #[error("the database is corrupt: {what}")]
+    DatabaseCorrupt { what: String },
+    #[error("no space left for the database")]
+    DatabaseFull,
+    #[error("the database cannot be written")]
+    DatabaseReadOnly,
+    #[error("the database is in use by another process that does not let go")]
+    DatabaseBusy,
+    #[error("the database: {reason}")]
+    DatabaseFailed { reason: String },
+    #[error("at most {limit} at once")]
+    TooMany { limit: u64 },
+    #[error("an error inside the library: {detail}")]
+    Internal { detail: String },
+}
+
+impl From<wallet::WalletError> for WalletError {
+    fn from(error: wallet::WalletError) -> Self {
+        use wallet::WalletError as E;
+        let text = error.to_string();
+        match error {
+            E::Channel(error) => error.into(),
+            E::Store(error) => error.into(),
+            E::Operator(error) => error.into(),
+            E::Chain(error) => error.into(),
+            E::InvalidMnemonic => Self::InvalidMnemonic,
+            E::KeyDerivation | E::CorruptFlow { .. } => Self::Internal { detail: text },
+            E::InvalidUrl { url, why } => Self::InvalidUrl { url, reason: why.into() },
+            E::Closed => Self::Closed,
+            E::InvalidAddress => Self::InvalidAddress,
+            E::InsufficientFunds { needed, available } => {
+                Self::InsufficientFunds { needed: needed.to_sat(), available: available.to_sat() }
+            }
+            E::AmountTooSmall { amount, minimum } => {
+                Self::AmountTooSmall { amount: amount.to_sat(), minimum: minimum.to_sat() }
+            }
+            E::AmountTooLarge { amount, maximum } => {
+                Self::AmountTooLarge { amount: amount.to_sat(), maximum: maximum.to_sat() }
+            }
+            E::NothingToSettle => Self::NothingToSettle,
+            E::FeesLeaveTooLittle { fee, left, minimum } => {
+                Self::FeesLeaveTooLittle { fee: fee.to_sat(), left: left.to_sat(), minimum: minimum.to_sat() }
+            }
+            E::NeedsSettledVtxos { limit } => Self::NeedsSettledVtxos { limit: limit as u64 },
+            E::NotFound => Self::NotFound,
+            E::WrongState { channel_id, state, what } => {
+                Self::WrongState { channel_id: channel_id.to_string(), state: state.into(), what: what.into() }
+            }
+            E::WrongRole { channel_id, role } => {
+                Self::WrongRole { channel_id: channel_id.to_string(), role: role.into() }
+            }
+            E::PastCloseBy { channel_id, close_by, now } => {
+                Self::PastCloseBy { channel_id: channel_id.to_string(), close_by, now }
+            }
+            E::Blind { channel_id, blind_seconds, max_blind_seconds } => {
+                Self::Blind { channel_id: channel_id.to_string(), blind_seconds, max_blind_seconds }
+            }
+            E::PreconfirmedTooLarge { capacity, limit } => {
+                Self::PreconfirmedTooLarge { capacity: capacity.to_sat(), limit: limit.to_sat() }
+            }
+            E::LocktimeNotReached { channel_id, locktime, now } => {
+                Self::LocktimeNotReached { channel_id: channel_id.to_string(), locktime, now }
+            }
+            E::FundingNotUsable { what } => Self::FundingNotUsable { reason: what },
+            E::NotConfirmed { txid, confirmations, needed } => {
+                Self::NotConfirmed { txid: txid.to_string(), confirmations, needed }
+            }
+            E::ReauthorisationNeeded { channel_id } => {
+                Self::ReauthorisationNeeded { channel_id: channel_id.to_string() }
+            }
+            E::AlreadySpent { channel_id, spent_by } => Self::AlreadySpent {
+                channel_id: channel_id.to_string(),
+                spent_by: spent_by.map(|txid| txid.to_string()),
+            },
+            E::Unrolled { channel_id } => Self::Unrolled { channel_id: channel_id.to_string() },
+            E::Expired { channel_id, amount } => {
+                Self::Expired { channel_id: channel_id.to_string(), amount: amount.to_sat() }
+            }
+            E::FinalizeFailed { ark_txid, why } => Self::FinalizeFailed { txid: ark_txid.to_string(), reason: why },
+            E::OutcomeUnknown { ark_txid } => Self::OutcomeUnknown { txid: ark_txid.to_string() },
+            E::BatchUndecided { txid } => Self::OutcomeUnknown { txid: txid.to_string() },
+            E::NotOpened { why } => Self::NotOpened { reason: why },
+            E::InvalidPaymentId { limit } => Self::InvalidPaymentId { limit: limit as u64 },
+            E::TooMany { limit } => Self::TooMany { limit: limit as u64 },
+        }
+    }
+}
+
+impl From<ChannelError> for WalletError {
+    fn from(error: ChannelError) -> Self {
+        use ChannelError as E;
+        let text = error.to_string();
+        match error {
+            E::UnknownVersion { version } => Self::UnknownVersion { version },
+            E::OtherKind { expected, got } => Self::WrongMessage { expected: expected.into(), got: got.into() },
+            E::InvalidAddress => Self::InvalidAddress,
+            E::WrongNetwork { expected, got } => {
+                Self::WrongNetwork { expected: expected.name().into(), got: got.name().into() }
+            }
+            E::WrongOperator { expected, got } => {
+                Self::WrongOperator { expected: expected.to_string(), got: got.to_string() }
+            }
+            E::InviteExpired { expired_at, now } => Self::InviteExpired { expired_at, now },
+            E::InviteUsed => Self::InviteUsed,
+            E::OtherInvite => Self::OtherInvite,
+            E::OtherOffer => Self::OtherOffer,
+            E::AcceptExpired { valid_until, now } => Self::AcceptExpired { valid_until, now },
+            E::CapacityOutOfBounds { capacity, min, max } => {
+                Self::CapacityOutOfBounds { capacity: capacity.to_sat(), minimum: min.to_sat(), maximum: max.to_sat() }
+            }
+            E::LocktimeOutOfBounds { ahead, min, max } => {
+                Self::LocktimeOutOfBounds { ahead, minimum: min, maximum: max }
+            }
+            E::DeadlinesDoNotFit { locktime, expiry, close_by, now, .. } => {
+                Self::DeadlinesDoNotFit { locktime, expiry, close_by, now }
+            }
+            E::InvalidSignature { what } => Self::InvalidSignature { what: what.into() },
+            E::MissingSignature { .. } | E::SighashType { .. } => Self::InvalidSignature { what: text },
+            E::UnknownCheckpointScript { channel_id } => {
+                Self::UnknownCheckpointScript { channel_id: channel_id.to_string() }
+            }
+            E::MissingAuthorisation { channel_id } => Self::MissingAuthorisation { channel_id: channel_id.to_string() },
+            E::UnacceptableCheckpointScript { .. } | E::CheckpointDelayTooShort { .. } => {
+                Self::UnsafeOperator { reason: text }
+            }
+            E::ZeroPayment => Self::ZeroPayment,
+            E::OverCapacity { amount, capacity } => {
+                Self::OverCapacity { amount: amount.to_sat(), capacity: capacity.to_sat() }
+            }
+            E::ImpossibleAmount { amount, capacity, below, above, .. } => Self::ImpossibleAmount {
+                amount: amount.to_sat(),
+                capacity: capacity.to_sat(),
+                below: below.map(Amount::to_sat),
+                above: above.map(Amount::to_sat),
+            },
+            E::Stale { amount, stored } => Self::Stale {
+                amount: amount.to_sat(),
+                stored_amount: stored.amount.to_sat(),
+                stored_payment: update_text(*stored),
+            },
+            E::Forked { amount, previous, stored } => Self::Forked {
+                amount: amount.to_sat(),
+                previous: previous.to_sat(),
+                stored_amount: stored.amount.to_sat(),
+                stored_payment: update_text(*stored),
+            },
+            E::OtherChannel { expected, got } => {
+                Self::OtherChannel { expected: expected.to_string(), got: got.to_string() }
+            }
+            E::NothingPaid => Self::NothingPaid,
+            E::OtherTransaction { .. } | E::MissingCheckpoint { .. } => Self::OperatorAnswer { reason: text },
+            E::InvalidBranch { .. } | E::BranchTooDeep { .. } => Self::FundingNotUsable { reason: text },
+            E::EqualKeys
+            | E::UnitMix
+            | E::DelayTooShort { .. }
+            | E::DelayTooLong { .. }
+            | E::DelayOrder { .. }
+            | E::InvalidPayout { .. }
+            | E::OfferMismatch { .. }
+            | E::FundingKindRefused { .. }
+            | E::InvalidDelay { .. }
+            | E::InvalidLocktime { .. } => Self::InvalidTerms { reason: text },
+            _ => Self::InvalidText { reason: text },
+        }
+    }
+}
+
+/// The stored update as text, for the payer to catch up with.
+fn update_text(update: ChannelUpdate) -> String {
+    UpdateMessage { update, authorisation: None, memo: None }.to_text().unwrap_or_default()
+}
+
+impl From<StoreError> for WalletError {
+    fn from(error: StoreError) -> Self {
+        use StoreError as E;
+        let text = error.to_string();
+        match error {
+            E::NotOurs => Self::NotADatabase,
+            E::NewerSchema { found, known } => Self::DatabaseNewer { found, known },
+            E::Corrupt { what } => Self::DatabaseCorrupt { what },
+            E::Full => Self::DatabaseFull,
+            E::ReadOnly => Self::DatabaseReadOnly,
+            E::Busy => Self::DatabaseBusy,
+            E::Closed => Self::Closed,
+            E::OtherWallet | E::OtherNetwork { .. } | E::OtherOperator { .. } => Self::OtherWallet { reason: text },
+            E::CoinLocked { outpoint, .. } => Self::CoinLocked { outpoint: outpoint.to_string() },
+            E::InviteUsed => Self::InviteUsed,
+            E::OverCapacity { amount, capacity } => {
+                Self::OverCapacity { amount: amount.to_sat(), capacity: capacity.to_sat() }
+            }
+            E::NotFound { .. } => Self::NotFound,
+            _ => Self::DatabaseFailed { reason: text },
+        }
+    }
+}
+
+impl From<OperatorError> for WalletError {
+    fn from(error: OperatorError) -> Self {
+        use OperatorError as E;
+        let text = error.to_string();
+        match error {
+            E::Unreachable { url, why } => Self::OperatorUnreachable { url, reason: why },
+            E::Timeout { call, seconds } => Self::OperatorTimeout { call: call.into(), seconds },
+            E::Refused { call, error } => Self::OperatorRefused {
+                call: call.into(),
+                code: error.code,
+                name: error.name,
+                reason: error.message,
+                figures: error.metadata.into_iter().collect(),
+            },
+            E::OutcomeUnknown { commitment: Some(txid), .. } => Self::OutcomeUnknown { txid: txid.to_string() },
+            E::Channel(error) => (*error).into(),
+            E::BatchFailed { .. } | E::NoBatch { .. } | E::Veto { .. } | E::StreamEnded { .. } => {
+                Self::BatchFailed { reason: text }
+            }
+            _ => Self::OperatorAnswer { reason: text },
+        }
+    }
+}
+
+impl From<ChainError> for WalletError {
+    fn from(error: ChainError) -> Self {
+        let text = error.to_string();
+        match error {
+            ChainError::Unreachable { url, why } => Self::ChainUnreachable { url, reason: why },
+            ChainError::Rejected { reason } => Self::TransactionRejected { reason },
+            _ => Self::ChainAnswer { reason: text },
+        }
+    }
+}

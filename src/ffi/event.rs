@@ -1,0 +1,94 @@
+//! Events: what must be dealt with, and progress that is only shown.
+
+use crate::wallet;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Event {
+    /// Give it to `acknowledge_event` once dealt with; until then the event comes again, also after a restart. Progress
+    /// has none and comes once.
+    pub token: Option<String>,
+    pub channel_id: Option<String>,
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
+pub enum EventKind {
+    /// Money came in: all so far, and what came since the last acknowledged event.
+    PaymentReceived { amount_sats: u64, increase_sats: u64 },
+    /// Money went out.
+    PaymentSent { amount_sats: u64, increase_sats: u64 },
+    /// The channel exists; payments wait for its confirmation.
+    ChannelFunded,
+    /// The channel takes payments.
+    ChannelOpened,
+    /// The channel is closed by this ark transaction.
+    ChannelClosed { txid: String },
+    /// The payer has its money back.
+    ChannelRefunded { txid: String },
+    /// Somebody put the channel on chain.
+    ChannelUnrolled,
+    /// An opening came to nothing.
+    OpeningFailed { offer_id: String, reason: String },
+    /// A long flow goes on.
+    Progress { flow: String, step: Step },
+}
+
+/// Where a long flow is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum Step {
+    /// Registered; waiting for a batch.
+    Registered,
+    BatchStarted,
+    /// The batch's transactions are checked and signed.
+    TreeSigned,
+    /// What an exit needs is stored; what the batch takes is being signed away.
+    BranchStored,
+    /// The batch is final; its transaction waits for confirmation.
+    BatchFinalized,
+    /// The batch failed and is tried again.
+    BatchRetry,
+    /// The off-chain transaction is submitted and the operator's answer stored.
+    Submitted,
+    /// The off-chain transaction is final.
+    Finalized,
+}
+
+impl From<wallet::Event> for Event {
+    fn from(event: wallet::Event) -> Self {
+        use wallet::EventKind as K;
+        let kind = match event.kind {
+            K::PaymentReceived { amount, increase } => {
+                EventKind::PaymentReceived { amount_sats: amount.to_sat(), increase_sats: increase.to_sat() }
+            }
+            K::PaymentSent { amount, increase } => {
+                EventKind::PaymentSent { amount_sats: amount.to_sat(), increase_sats: increase.to_sat() }
+            }
+            K::ChannelFunded => EventKind::ChannelFunded,
+            K::ChannelOpened => EventKind::ChannelOpened,
+            K::ChannelClosed { txid } => EventKind::ChannelClosed { txid: txid.to_string() },
+            K::ChannelRefunded { txid } => EventKind::ChannelRefunded { txid: txid.to_string() },
+            K::ChannelUnrolled => EventKind::ChannelUnrolled,
+            K::OpeningFailed { offer_id, why } => EventKind::OpeningFailed { offer_id, reason: why },
+            K::Progress { flow, step } => EventKind::Progress { flow, step: step.into() },
+        };
+        Self { token: event.token, channel_id: event.channel.map(|id| id.to_string()), kind }
+    }
+}
+
+impl From<wallet::Step> for Step {
+    fn from(step: wallet::Step) -> Self {
+        use wallet::Step as S;
+        match step {
+            S::Registered => Self::Registered,
+            S::BatchStarted => Self::BatchStarted,
+            S::TreeSigned => Self::TreeSigned,
+            S::BranchStored => Self::BranchStored,
+            S::BatchFinalized => Self::BatchFinalized,
+            S::BatchRetry => Self::BatchRetry,
+            S::Submitted => Self::Submitted,
+            S::Finalized => Self::Finalized,
+        }
+    }
+}

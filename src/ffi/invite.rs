@@ -1,0 +1,172 @@
+//! Opening a channel: what both sides ask for, and what it would cost.
+
+use bitcoin::Amount;
+use bitcoin::hex::DisplayHex;
+
+use super::WalletError;
+use super::records::Unit;
+use crate::wallet;
+
+/// What a receiver asks for. The defaults are what most want.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct InviteRequest {
+    #[uniffi(default = None)]
+    pub min_capacity_sats: Option<u64>,
+    /// By default whatever the operator allows.
+    #[uniffi(default = None)]
+    pub max_capacity_sats: Option<u64>,
+    /// The least and the longest time from now to the refund locktime, in the operator's unit.
+    #[uniffi(default = None)]
+    pub min_lifetime: Option<u64>,
+    #[uniffi(default = None)]
+    pub max_lifetime: Option<u64>,
+    /// A margin on the operator's exit delay: should it raise the delay later, closing still works.
+    #[uniffi(default = 0)]
+    pub delay_margin: u64,
+    /// Take channels that are opened in a batch.
+    #[uniffi(default = true)]
+    pub batch_funding: bool,
+    /// Take channels that are opened off chain: preconfirmed.
+    #[uniffi(default = true)]
+    pub offchain_funding: bool,
+    #[uniffi(default = None)]
+    pub memo: Option<String>,
+    /// How long the invite is good.
+    #[uniffi(default = 86400)]
+    pub valid_seconds: u64,
+}
+
+impl From<InviteRequest> for wallet::InviteRequest {
+    fn from(request: InviteRequest) -> Self {
+        let usual = Self::default();
+        Self {
+            min_capacity: request.min_capacity_sats.map_or(usual.min_capacity, Amount::from_sat),
+            max_capacity: request.max_capacity_sats.map(Amount::from_sat),
+            min_lifetime: request.min_lifetime.unwrap_or(usual.min_lifetime),
+            max_lifetime: request.max_lifetime.unwrap_or(usual.max_lifetime),
+            delay_margin: request.delay_margin,
+            min_gap: None,
+            batch_funding: request.batch_funding,
+            offchain_funding: request.offchain_funding,
+            memo: request.memo,
+            valid_seconds: request.valid_seconds,
+        }
+    }
+}
+
+/// Where the money for a channel comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum FundingChoice {
+    /// From VTXOs, in the next batch: final once the batch is confirmed.
+    Batch,
+    /// Straight from boarding coins, in the next batch.
+    BatchFromBoarding,
+    /// By an ark transaction, at once; the receiver may be offline. The channel is preconfirmed.
+    Offchain,
+}
+
+/// What a payer wants.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct ProposeRequest {
+    /// The most that can ever be paid in the channel.
+    pub capacity_sats: u64,
+    pub funding: FundingChoice,
+    /// From now to the refund locktime, in the operator's unit; by default as long as the batch allows.
+    #[uniffi(default = None)]
+    pub lifetime: Option<u64>,
+    /// Added to the least delay the invite asks for, in the operator's unit.
+    #[uniffi(default = 0)]
+    pub delay_margin: u64,
+}
+
+impl From<ProposeRequest> for wallet::ProposeRequest {
+    fn from(request: ProposeRequest) -> Self {
+        Self {
+            capacity: Amount::from_sat(request.capacity_sats),
+            funding: match request.funding {
+                FundingChoice::Batch => wallet::FundingChoice::Batch,
+                FundingChoice::BatchFromBoarding => wallet::FundingChoice::BatchFromBoarding,
+                FundingChoice::Offchain => wallet::FundingChoice::Offchain,
+            },
+            lifetime: request.lifetime,
+            delay_margin: request.delay_margin,
+        }
+    }
+}
+
+/// An offer for the receiver.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Proposal {
+    /// For the receiver, by any transport.
+    pub offer: String,
+    pub offer_id: String,
+    /// What the operator takes.
+    pub fee_sats: u64,
+    /// For off-chain funding: the channel exists already.
+    pub channel_id: Option<String>,
+}
+
+impl Proposal {
+    pub(super) fn of(proposal: &wallet::Proposal) -> Result<Self, WalletError> {
+        Ok(Self {
+            offer: proposal.offer.to_text()?,
+            offer_id: proposal.offer.id().to_lower_hex_string(),
+            fee_sats: proposal.fee.to_sat(),
+            channel_id: proposal.channel_id.map(|id| id.to_string()),
+        })
+    }
+}
+
+/// What accepting an offer came to.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
+pub enum Acceptance {
+    /// Hand the text to the payer at once; co-signing goes on in the background until `valid_until` (unix seconds).
+    Accepted { accept: String, valid_until: u64 },
+    /// The channel was funded off chain, has been verified, and is open.
+    Open { channel_id: String },
+}
+
+impl Acceptance {
+    pub(super) fn of(acceptance: &wallet::Acceptance) -> Result<Self, WalletError> {
+        Ok(match acceptance {
+            wallet::Acceptance::Accepted(accept) => {
+                Self::Accepted { accept: accept.to_text()?, valid_until: accept.valid_until }
+            }
+            wallet::Acceptance::Open(id) => Self::Open { channel_id: id.to_string() },
+        })
+    }
+}
+
+/// Figures for a decision. Moments are in `unit`.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Quote {
+    pub unit: Unit,
+    /// What the operator takes.
+    pub fee_sats: u64,
+    /// What leaves the wallet, without the fee.
+    pub amount_sats: u64,
+    /// The least and the most that are possible here.
+    pub minimum_sats: u64,
+    pub maximum_sats: u64,
+    /// For a channel: from then on the payer can refund.
+    pub locktime: Option<u64>,
+    /// For a channel: until then it takes payments.
+    pub close_by: Option<u64>,
+    /// Who must be trusted, in plain words.
+    pub trust: Vec<String>,
+}
+
+impl From<wallet::Quote> for Quote {
+    fn from(quote: wallet::Quote) -> Self {
+        Self {
+            unit: quote.unit.into(),
+            fee_sats: quote.fee.to_sat(),
+            amount_sats: quote.amount.to_sat(),
+            minimum_sats: quote.minimum.to_sat(),
+            maximum_sats: quote.maximum.to_sat(),
+            locktime: quote.locktime,
+            close_by: quote.close_by,
+            trust: quote.trust.into_iter().map(str::to_owned).collect(),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What phones see: the wallet's API in types that Kotlin and Swift know. Thin: no decision is taken here.
+//!
+//! Amounts are sats, ids and transactions ids lower-case hex, addresses and messages text. Every call that changes
+//! something runs to its end in a task of its own, also when the caller goes away meanwhile; the next call shows what
+//! happened.
+
+mod error;
+mod event;
+mod invite;
+mod records;
+mod runtime;
+mod wallet;
+
+pub use error::WalletError;
+pub use event::{Event, EventKind, Step};
+pub use invite::{Acceptance, FundingChoice, InviteRequest, Proposal, ProposeRequest, Quote};
+pub use records::{
+    Balance, ChannelInfo, ChannelState, FundingKind, Network, Parsed, Payment, ReceiveResult, Received, ResumeReport,
+    Role, Settlement, Unit, WalletConfig, WatchReport,
+};
+pub use wallet::{Wallet, generate_mnemonic};

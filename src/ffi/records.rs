@@ -1,0 +1,420 @@
+//! Plain data: configuration, balances, channels, payments. No secret is ever in a record.
+
+use bitcoin::Amount;
+
+use super::WalletError;
+use crate::channel;
+use crate::store;
+use crate::wallet;
+
+/// A Bitcoin network. Mutinynet is a signet with blocks every 30 seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum Network {
+    Bitcoin,
+    Testnet,
+    Signet,
+    Mutinynet,
+    Regtest,
+}
+
+impl From<Network> for channel::Network {
+    fn from(network: Network) -> Self {
+        match network {
+            Network::Bitcoin => Self::Bitcoin,
+            Network::Testnet => Self::Testnet,
+            Network::Signet => Self::Signet,
+            Network::Mutinynet => Self::Mutinynet,
+            Network::Regtest => Self::Regtest,
+        }
+    }
+}
+
+/// How a wallet is set up.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct WalletConfig {
+    /// The SQLite file; created where it does not exist.
+    pub database_path: String,
+    pub network: Network,
+    /// arkd's gRPC address: `https://…`, or `http://…` on regtest.
+    pub operator_url: String,
+    /// An Esplora API.
+    pub esplora_url: String,
+    /// Confirmations that make a channel open and a VTXO settled; by default 2, on regtest 1.
+    #[uniffi(default = None)]
+    pub confirmations: Option<u32>,
+    /// The largest preconfirmed channel taken as receiver, in sats; by default 100 000.
+    #[uniffi(default = None)]
+    pub max_preconfirmed_sats: Option<u64>,
+    /// As receiver: how long after the last look at the chain new money is still taken. By default a quarter of d2.
+    #[uniffi(default = None)]
+    pub max_blind_seconds: Option<u64>,
+}
+
+impl From<WalletConfig> for wallet::WalletConfig {
+    fn from(config: WalletConfig) -> Self {
+        let network = config.network.into();
+        let mut full = Self::new(config.database_path, network, config.operator_url, config.esplora_url);
+        full.confirmations = config.confirmations.unwrap_or(full.confirmations);
+        full.max_preconfirmed = config.max_preconfirmed_sats.map_or(full.max_preconfirmed, Amount::from_sat);
+        full.max_blind_seconds = config.max_blind_seconds;
+        full
+    }
+}
+
+/// Money by kind, in sats. Nothing is counted twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
+pub struct Balance {
+    /// On chain at boarding addresses, confirmed: settle it.
+    pub boarding_sats: u64,
+    /// On chain at boarding addresses, not confirmed yet.
+    pub boarding_unconfirmed_sats: u64,
+    /// VTXOs in a batch whose commitment transaction is confirmed.
+    pub settled_sats: u64,
+    /// VTXOs made off chain, or in a batch that is not confirmed yet.
+    pub preconfirmed_sats: u64,
+    /// Expired VTXOs: settling brings them back.
+    pub recoverable_sats: u64,
+    /// Held by something under way.
+    pub pending_sats: u64,
+    /// As payer: what has not been paid in channels that have not ended.
+    pub in_channels_sats: u64,
+    /// As receiver: what has been paid to us in channels that are not closed.
+    pub receivable_sats: u64,
+    /// All of it.
+    pub total_sats: u64,
+}
+
+impl From<wallet::Balance> for Balance {
+    fn from(balance: wallet::Balance) -> Self {
+        Self {
+            boarding_sats: balance.boarding.to_sat(),
+            boarding_unconfirmed_sats: balance.boarding_unconfirmed.to_sat(),
+            settled_sats: balance.settled.to_sat(),
+            preconfirmed_sats: balance.preconfirmed.to_sat(),
+            recoverable_sats: balance.recoverable.to_sat(),
+            pending_sats: balance.pending.to_sat(),
+            in_channels_sats: balance.in_channels.to_sat(),
+            receivable_sats: balance.receivable.to_sat(),
+            total_sats: balance.total().to_sat(),
+        }
+    }
+}
+
+/// Which side of a channel this wallet is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum Role {
+    Payer,
+    Receiver,
+}
+
+impl From<store::Role> for Role {
+    fn from(role: store::Role) -> Self {
+        match role {
+            store::Role::Payer => Self::Payer,
+            store::Role::Receiver => Self::Receiver,
+        }
+    }
+}
+
+/// How a channel was funded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum FundingKind {
+    /// In a batch: final once its commitment transaction is confirmed.
+    Batch,
+    /// By an ark transaction: preconfirmed; payer and operator together could still double-spend it.
+    Offchain,
+}
+
+/// Where a channel is in its life. Only an open one takes payments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum ChannelState {
+    /// The batch is done; its commitment transaction is not confirmed deep enough yet.
+    Confirming,
+    Open,
+    /// The close has begun.
+    Closing,
+    /// Closed; the result is preconfirmed.
+    Closed,
+    /// The result is in a confirmed batch.
+    Settled,
+    /// The refund has begun.
+    Refunding,
+    Refunded,
+    /// On its way on chain.
+    Exiting,
+    /// Nothing can be claimed any more.
+    Lost,
+}
+
+impl From<store::ChannelState> for ChannelState {
+    fn from(state: store::ChannelState) -> Self {
+        use store::ChannelState as S;
+        match state {
+            S::Confirming => Self::Confirming,
+            S::Open => Self::Open,
+            S::Closing => Self::Closing,
+            S::Closed => Self::Closed,
+            S::Settled => Self::Settled,
+            S::Refunding => Self::Refunding,
+            S::Refunded => Self::Refunded,
+            S::Exiting => Self::Exiting,
+            S::Lost => Self::Lost,
+        }
+    }
+}
+
+/// What an operator counts in: seconds in reality, blocks on regtest only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum Unit {
+    Blocks,
+    Seconds,
+}
+
+impl From<channel::Unit> for Unit {
+    fn from(unit: channel::Unit) -> Self {
+        match unit {
+            channel::Unit::Blocks => Self::Blocks,
+            channel::Unit::Seconds => Self::Seconds,
+        }
+    }
+}
+
+/// A channel. Moments and delays are in `unit`: unix seconds, or heights and blocks.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct ChannelInfo {
+    pub id: String,
+    pub role: Role,
+    pub state: ChannelState,
+    pub funding_kind: FundingKind,
+    /// The channel VTXO, `txid:vout`.
+    pub funding: String,
+    pub unit: Unit,
+    pub capacity_sats: u64,
+    /// All that has been paid, by the latest update.
+    pub amount_sats: u64,
+    /// The most the receiver may be able to claim.
+    pub highest_sats: u64,
+    /// What can still be paid.
+    pub remaining_sats: u64,
+    /// From then on the payer can refund.
+    pub locktime: u64,
+    /// When the operator may sweep the VTXO.
+    pub expiry: u64,
+    /// From then on no payment is taken and the receiver should close.
+    pub close_by: u64,
+    /// From then on the receiver must be on its way on chain.
+    pub exit_by: u64,
+    /// As receiver: until when payments are taken without another look at the chain (unix seconds).
+    pub takes_money_until: Option<u64>,
+    /// Transactions that a unilateral exit must confirm one after the other.
+    pub levels: u32,
+    /// Whether the receiver is known to be able to close alone.
+    pub acknowledged: bool,
+    /// The transaction that ended the channel.
+    pub result_txid: Option<String>,
+    /// Unix seconds.
+    pub created_at: u64,
+}
+
+impl From<wallet::ChannelInfo> for ChannelInfo {
+    fn from(info: wallet::ChannelInfo) -> Self {
+        Self {
+            id: info.id.to_string(),
+            role: info.role.into(),
+            state: info.state.into(),
+            funding_kind: match info.funding_kind {
+                store::FundingKind::Batch => FundingKind::Batch,
+                store::FundingKind::Offchain => FundingKind::Offchain,
+            },
+            funding: info.funding.to_string(),
+            unit: info.unit.into(),
+            capacity_sats: info.capacity.to_sat(),
+            amount_sats: info.amount.to_sat(),
+            highest_sats: info.high.to_sat(),
+            remaining_sats: info.remaining.to_sat(),
+            locktime: info.locktime.to_consensus_u32().into(),
+            expiry: info.expiry,
+            close_by: info.close_by,
+            exit_by: info.exit_by,
+            takes_money_until: info.takes_money_until,
+            levels: info.levels,
+            acknowledged: info.acknowledged,
+            result_txid: info.result.map(|txid| txid.to_string()),
+            created_at: info.created_at,
+        }
+    }
+}
+
+/// A payment, durable and ready to be handed over.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Payment {
+    pub channel_id: String,
+    /// All that has been paid in the channel.
+    pub amount_sats: u64,
+    /// What can still be paid.
+    pub remaining_sats: u64,
+    /// For the receiver, by any transport; in upper case it makes the smallest QR code.
+    pub text: String,
+    /// Whether this payment id had been paid before: nothing was added.
+    pub repeated: bool,
+}
+
+impl Payment {
+    pub(super) fn of(payment: &wallet::Payment) -> Result<Self, WalletError> {
+        Ok(Self {
+            channel_id: payment.channel_id.to_string(),
+            amount_sats: payment.amount.to_sat(),
+            remaining_sats: payment.remaining.to_sat(),
+            text: payment.message.to_text()?,
+            repeated: payment.repeated,
+        })
+    }
+}
+
+/// A payment that was taken.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Received {
+    pub channel_id: String,
+    /// All that has been received in the channel.
+    pub amount_sats: u64,
+    /// What this payment added: zero for one that was seen before.
+    pub increase_sats: u64,
+    /// As the payer wrote it; not authenticated.
+    pub memo: Option<String>,
+}
+
+impl From<wallet::Received> for Received {
+    fn from(received: wallet::Received) -> Self {
+        Self {
+            channel_id: received.channel_id.to_string(),
+            amount_sats: received.amount.to_sat(),
+            increase_sats: received.increase.to_sat(),
+            memo: received.memo,
+        }
+    }
+}
+
+/// What became of one of many payments: taken, or refused and why.
+#[derive(Debug, uniffi::Enum)]
+pub enum ReceiveResult {
+    Taken { received: Received },
+    Refused { error: WalletError },
+}
+
+impl ReceiveResult {
+    pub(super) fn of(result: Result<Received, WalletError>) -> Self {
+        match result {
+            Ok(received) => Self::Taken { received },
+            Err(error) => Self::Refused { error },
+        }
+    }
+}
+
+/// What a batch made of the wallet's coins.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Settlement {
+    pub commitment_txid: String,
+    /// In the new VTXO, or paid on chain.
+    pub amount_sats: u64,
+    pub fee_sats: u64,
+}
+
+impl From<wallet::Settlement> for Settlement {
+    fn from(settlement: wallet::Settlement) -> Self {
+        Self {
+            commitment_txid: settlement.commitment_txid.to_string(),
+            amount_sats: settlement.amount.to_sat(),
+            fee_sats: settlement.fee.to_sat(),
+        }
+    }
+}
+
+/// What a look at a channel showed.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct WatchReport {
+    pub channel_id: String,
+    pub state: ChannelState,
+    /// Confirmations of the commitment transaction.
+    pub confirmations: u32,
+    /// Whether somebody has begun to put the channel on chain.
+    pub unrolled: bool,
+    /// What spent the channel in the operator's books.
+    pub spent_by: Option<String>,
+    /// Whether the operator answered; the chain did.
+    pub operator_seen: bool,
+}
+
+impl From<wallet::WatchReport> for WatchReport {
+    fn from(report: wallet::WatchReport) -> Self {
+        Self {
+            channel_id: report.channel_id.to_string(),
+            state: report.state.into(),
+            confirmations: report.confirmations,
+            unrolled: report.unrolled,
+            spent_by: report.spent_by.map(|txid| txid.to_string()),
+            operator_seen: report.operator_seen,
+        }
+    }
+}
+
+/// What resuming came to.
+#[derive(Debug, uniffi::Record)]
+pub struct ResumeReport {
+    /// Flows that are still under way.
+    pub left: u64,
+    /// Those that failed, or could not be gone on with now.
+    pub errors: Vec<WalletError>,
+}
+
+/// What a scanned text is.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
+pub enum Parsed {
+    /// Answer it with [`Wallet::propose`](super::Wallet).
+    Invite { memo: Option<String>, min_capacity_sats: u64, max_capacity_sats: u64, expires_at: u64 },
+    /// Answer it with `accept`.
+    Offer { offer_id: String, capacity_sats: u64 },
+    /// Answer it with `open_channel`.
+    Accept { offer_id: String, valid_until: u64 },
+    /// Take it with `receive`.
+    Payment { channel_id: String, amount_sats: u64, memo: Option<String> },
+    /// Check it with `acknowledge`.
+    Receipt { channel_id: String, amount_sats: u64 },
+    /// Pay it with `send`.
+    ArkAddress { address: String },
+    /// Pay it with `withdraw`.
+    ChainAddress { address: String },
+}
+
+impl From<wallet::Parsed> for Parsed {
+    fn from(parsed: wallet::Parsed) -> Self {
+        use bitcoin::hex::DisplayHex;
+        use channel::message::Message;
+        let message = match parsed {
+            wallet::Parsed::ArkAddress(address) => return Self::ArkAddress { address },
+            wallet::Parsed::ChainAddress(address) => return Self::ChainAddress { address },
+            wallet::Parsed::Message(message) => message,
+        };
+        match *message {
+            Message::Invite(invite) => Self::Invite {
+                memo: invite.memo,
+                min_capacity_sats: invite.bounds.min_capacity.to_sat(),
+                max_capacity_sats: invite.bounds.max_capacity.to_sat(),
+                expires_at: invite.expires_at,
+            },
+            Message::Offer(offer) => {
+                Self::Offer { offer_id: offer.id().to_lower_hex_string(), capacity_sats: offer.terms.capacity.to_sat() }
+            }
+            Message::Accept(accept) => {
+                Self::Accept { offer_id: accept.offer_id.to_lower_hex_string(), valid_until: accept.valid_until }
+            }
+            Message::Update(update) => Self::Payment {
+                channel_id: update.update.channel_id.to_string(),
+                amount_sats: update.update.amount.to_sat(),
+                memo: update.memo,
+            },
+            Message::Receipt(receipt) => {
+                Self::Receipt { channel_id: receipt.channel_id.to_string(), amount_sats: receipt.amount.to_sat() }
+            }
+        }
+    }
+}
