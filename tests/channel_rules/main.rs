@@ -12,6 +12,7 @@ mod authorisations;
 mod branches;
 mod catching_up;
 mod deadlines;
+mod offchain;
 mod offers;
 mod operator;
 mod signatures;

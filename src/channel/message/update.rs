@@ -6,7 +6,8 @@ use super::{check_memo, decode, encode, text_form, wire};
 use crate::channel::script::CheckpointScript;
 use crate::channel::{Authorisation, ChannelError, ChannelId, ChannelUpdate};
 
-/// A payment handed over.
+/// A payment handed over. As text it has less than 300 characters without Authorisation and memo, as long as no more
+/// than 343 BTC are in the channel (and 306 with all the bitcoin there are).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdateMessage {
     pub update: ChannelUpdate,
