@@ -48,7 +48,7 @@ pub use config::WalletConfig;
 pub use error::WalletError;
 pub use events::{Event, EventKind, Step};
 pub use invite::InviteRequest;
-pub use keys::Keys;
+pub use keys::{KeyUse, Keys, SecretKeypair};
 pub use parse::Parsed;
 pub use pay::Payment;
 pub use propose::{FundingChoice, Proposal, ProposeRequest};

@@ -2,5 +2,6 @@
 //!
 //! One test program, so that it is linked once. Every test has a chain and an operator of its own.
 
+mod exits;
 mod life;
 mod world;
