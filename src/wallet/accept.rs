@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use super::attempt::Found;
 use super::batch::{BatchData, OpeningData, OutcomeData, OutputData, decode, encode, step, veto};
 use super::error::Result;
 use super::events::{EventKind, Step};
@@ -11,13 +12,16 @@ use super::{Wallet, WalletError};
 use crate::channel::message::{Accept, Funding, Invite, Offer};
 use crate::channel::{ChannelId, Delay, OperatorInfo};
 use crate::operator::{BatchObserver, BatchOutcome, CosignPlan, CosignStream, Veto, cosign, open_cosign_stream};
-use crate::store::{Flow, FlowKind, Role};
+use crate::store::{Db, Flow, FlowKind, Role, StoreError};
 
 use bitcoin::TxOut;
 use secp256k1::Keypair;
 
 /// The least time an Accept is good for, in seconds.
 const MIN_ACCEPT: u64 = 120;
+
+/// So long after an Accept's end a batch that was signed for is still looked for, in seconds.
+const LAST_LOOK: u64 = 600;
 
 /// What accepting an offer came to.
 #[derive(Debug, Clone)]
@@ -60,7 +64,9 @@ impl Wallet {
         if stored.used {
             // The same offer may come again; another one may not.
             let id = offer.id();
-            let known = self.store.read::<_, WalletError>(|db| Ok(db.flow(&id)?.is_some()))?;
+            let known = self.store.read::<_, WalletError>(|db| {
+                Ok(db.flow(&id)?.is_some() || db.meta(&accepted_key(&offer.invite_id))? == Some(id.to_vec()))
+            })?;
             let open = match offer.funding {
                 Funding::Offchain { outpoint } => {
                     self.store.read::<_, WalletError>(|db| Ok(db.channel_at(&outpoint)?.is_some()))?
@@ -88,6 +94,22 @@ impl Wallet {
         }
         let id = offer.id();
         let now = self.now().wall;
+        let keypair = self.keys.keypair(KeyUse::Receiver, key_index)?;
+        let former = self.store.read(|db| db.flow(&id))?;
+        let mut earlier = Vec::new();
+        if let Some(flow) = &former {
+            let data: BatchData = decode(flow)?;
+            let valid_until = data.opening.as_ref().map_or(0, |opening| opening.valid_until);
+            // Co-signing goes on: to begin anew might spoil a running session.
+            if self.is_cosigning(&id) && valid_until > now.saturating_add(MIN_ACCEPT / 2) {
+                return Ok(Accept::sign(id, valid_until, &keypair));
+            }
+            if data.has_attempts() && !matches!(self.find_opened(flow, Role::Receiver).await?, Found::Nothing) {
+                return Err(crate::channel::ChannelError::InviteUsed.into());
+            }
+            earlier = data.earlier;
+            earlier.extend(data.outcome);
+        }
         let valid_until = now.saturating_add(MIN_ACCEPT.max(info.session_seconds.saturating_mul(4)));
         let leaf = offer.terms.tree()?.script_pubkey();
         let data = BatchData {
@@ -97,17 +119,20 @@ impl Wallet {
             other_cosigners: vec![offer.cosigner],
             opening: Some(OpeningData { offer: offer.to_text()?, key_index, valid_until }),
             outcome: None,
-            earlier: Vec::new(),
+            earlier,
         };
         let plan = self.cosign_plan(&data, offer)?;
         let stream = open_cosign_stream(self.net.operator().await?, &plan).await?;
+        self.stop_cosigning(&id);
         self.store.write::<_, WalletError>(|db| match db.flow(&id)? {
-            Some(flow) if flow.kind == FlowKind::OpenReceiver && flow.step == step::REGISTERING => {
-                Ok(db.update_flow(&id, step::REGISTERING, step::REGISTERING, &encode(&data)?, now)?)
+            Some(flow) if flow.kind == FlowKind::OpenReceiver && former.is_some() => {
+                Ok(db.update_flow(&id, &flow.step, step::REGISTERING, &encode(&data)?, now)?)
             }
             Some(_) => Err(crate::channel::ChannelError::InviteUsed.into()),
             None => {
+                // The same offer may be accepted again until it has become a channel, no other one.
                 db.mark_invite_used(&invite.id())?;
+                db.set_meta(&accepted_key(&invite.id()), &id)?;
                 let step = step::REGISTERING.to_string();
                 Ok(db.insert_flow(&Flow {
                     id,
@@ -120,7 +145,6 @@ impl Wallet {
             }
         })?;
         self.cosign_in_background(id, data, plan, stream);
-        let keypair = self.keys.keypair(KeyUse::Receiver, key_index)?;
         Ok(Accept::sign(id, valid_until, &keypair))
     }
 
@@ -134,13 +158,29 @@ impl Wallet {
     }
 
     fn cosign_in_background(&self, id: [u8; 32], data: BatchData, plan: CosignPlan, stream: CosignStream) {
+        self.stop_cosigning(&id);
         let wallet = self.clone();
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(async move {
+        let handle = tasks.spawn(async move {
             // What went wrong is in the journal and the events.
             let _ = wallet.cosign_until_end(id, data, plan, stream).await;
         });
+        let mut running = self.cosigning.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|_, handle| !handle.is_finished());
+        running.insert(id, handle);
+    }
+
+    /// Whether this process co-signs for the offer: nobody else may, since the operator takes one set of nonces a key.
+    fn is_cosigning(&self, id: &[u8; 32]) -> bool {
+        let running = self.cosigning.lock().unwrap_or_else(PoisonError::into_inner);
+        running.get(id).is_some_and(|handle| !handle.is_finished())
+    }
+
+    fn stop_cosigning(&self, id: &[u8; 32]) {
+        if let Some(handle) = self.cosigning.lock().unwrap_or_else(PoisonError::into_inner).remove(id) {
+            handle.abort();
+        }
     }
 
     async fn cosign_until_end(
@@ -156,106 +196,120 @@ impl Wallet {
         let left = Duration::from_secs(opening.valid_until.saturating_sub(self.now().wall));
         let deadline = Instant::now() + left.min(Duration::from_secs(24 * 3600));
         let mut observer = CosignObserver { wallet: self.clone(), id, data, offer, info: self.info()? };
-        match cosign(operator, stream, &plan, deadline, &mut observer).await {
-            Ok(outcome) => {
-                self.complete_opening(id, &OutcomeData::of(&outcome, self.timestamp()), Role::Receiver)?;
-                Ok(())
+        let mut stream = Some(stream);
+        let error = loop {
+            let Some(open) = stream.take() else {
+                // Broken with a batch under way: it may have failed, and then the payer tries again.
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                match open_cosign_stream(operator, &plan).await {
+                    Ok(opened) => stream = Some(opened),
+                    Err(error) if Instant::now() >= deadline => break error,
+                    Err(_) => {}
+                }
+                continue;
+            };
+            let ended = tokio::select! {
+                () = self.look_for_channel(id) => return Ok(()),
+                ended = cosign(operator, open, &plan, deadline, &mut observer) => ended,
+            };
+            match ended {
+                Ok(outcome) => {
+                    let outcome = OutcomeData::of(&outcome, self.timestamp());
+                    return self.complete_opening(id, &outcome, Role::Receiver).map(drop);
+                }
+                Err(error) if error.may_be_committed() && Instant::now() < deadline => {}
+                Err(error) => break error,
             }
-            Err(error) if error.may_be_committed() => self.look_for_channel(id).await,
-            Err(error) => {
-                let error = WalletError::from(error);
-                self.end_cosigning(id, &error)?;
-                Err(error)
-            }
+        };
+        let error = WalletError::from(error);
+        if self.end_cosigning(id, &error)? {
+            return Err(error);
         }
-    }
-
-    /// The end of the batch was not seen: looks a few times whether the channel came to be. What is not found now is
-    /// found by [`Wallet::resume`].
-    async fn look_for_channel(&self, id: [u8; 32]) -> Result<()> {
-        for _ in 0..10 {
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            let Some(flow) = self.store.read(|db| db.flow(&id))? else { return Ok(()) };
-            if self.find_channel(&flow).await.is_ok_and(|found| found.is_some()) {
-                return Ok(());
-            }
-        }
+        // What is not found now is found by resuming.
+        let _ = tokio::time::timeout(Duration::from_secs(20), self.look_for_channel(id)).await;
         Ok(())
     }
 
-    /// The channel of an accepted opening in the operator's books, verified and stored.
-    async fn find_channel(&self, flow: &Flow) -> Result<Option<ChannelId>> {
-        let data: BatchData = decode(flow)?;
-        let opening = data.opening.ok_or(WalletError::CorruptFlow { what: "an opening" })?;
-        let offer = Offer::parse(&opening.offer)?;
-        let script = offer.terms.tree()?.script_pubkey();
-        let found = self.net.operator().await?.vtxos_by_scripts(std::slice::from_ref(&script)).await?;
-        let cosigner = self.keys.keypair(KeyUse::Cosigner, data.cosigner_index)?.public_key();
-        let mut refused = None;
-        // Anybody can pay to this script; what was not co-signed here is somebody else's.
-        for vtxo in found.iter().filter(|vtxo| vtxo.amount == offer.terms.capacity && !vtxo.preconfirmed) {
-            match self.outcome_of(vtxo, &offer, &cosigner).await {
-                Ok(outcome) => return self.complete_opening(flow.id, &outcome, Role::Receiver).map(Some),
-                Err(error) => refused = Some(error),
+    /// The end of a batch may be missed, or the operator call it failed when it was not: ends when an attempt whose
+    /// branch is stored has made the channel, or nobody waits for it any more.
+    async fn look_for_channel(&self, id: [u8; 32]) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            match self.store.read(|db| db.flow(&id)) {
+                Ok(None) | Err(StoreError::Closed) => return,
+                Ok(Some(flow)) if decode::<BatchData>(&flow).is_ok_and(|data| data.has_attempts()) => {
+                    if matches!(self.find_opened(&flow, Role::Receiver).await, Ok(Found::Channel(_))) {
+                        return;
+                    }
+                }
+                Ok(Some(_)) | Err(_) => {}
             }
         }
-        refused.map_or(Ok(None), Err)
     }
 
-    /// The Accept ended without a channel. An attempt whose branch is stored stays, to be looked up.
-    fn end_cosigning(&self, id: [u8; 32], error: &WalletError) -> Result<()> {
-        use bitcoin::hex::DisplayHex;
-        let event = EventKind::OpeningFailed { offer_id: id.to_lower_hex_string(), why: error.to_string() };
-        self.store.write::<_, WalletError>(|db| match db.flow(&id)? {
-            Some(flow) if flow.step == step::REGISTERING && !decode::<BatchData>(&flow)?.has_attempts() => {
-                db.delete_flow(&id)?;
-                self.push_event(db, None, &event)
-            }
-            _ => Ok(()),
+    /// The Accept ended without a channel. An attempt whose branch is stored stays, to be looked up: then `false`.
+    fn end_cosigning(&self, id: [u8; 32], error: &WalletError) -> Result<bool> {
+        let ended = self.store.write::<_, WalletError>(|db| match db.flow(&id)? {
+            Some(flow) if decode::<BatchData>(&flow)?.has_attempts() => Ok(false),
+            Some(flow) => self.forget_accept(db, &flow, error).map(|()| true),
+            None => Ok(true),
         })?;
         self.events.ring();
-        Ok(())
+        Ok(ended)
+    }
+
+    /// The journal entry goes, and the app is told why.
+    fn forget_accept(&self, db: &Db<'_>, flow: &Flow, error: &WalletError) -> Result<()> {
+        use bitcoin::hex::DisplayHex;
+        let event = EventKind::OpeningFailed { offer_id: flow.id.to_lower_hex_string(), why: error.to_string() };
+        db.delete_flow(&flow.id)?;
+        self.push_event(db, None, &event)
     }
 
     /// Goes on with an accepted opening after a restart: looks whether the channel came to be, else listens again.
-    pub(super) async fn continue_accepting(&self, flow: &Flow) -> Result<Option<ChannelId>> {
+    pub(super) async fn continue_accepting(&self, flow: &Flow) -> Result<()> {
+        if self.is_cosigning(&flow.id) {
+            return Ok(());
+        }
         let data: BatchData = decode(flow)?;
         let opening = data.opening.clone().ok_or(WalletError::CorruptFlow { what: "an opening" })?;
         let offer = Offer::parse(&opening.offer)?;
-        if let Some(channel) = self.find_channel(flow).await? {
-            return Ok(Some(channel));
+        let found = self.find_opened(flow, Role::Receiver).await;
+        let now = self.now();
+        // Whatever is found then, nobody can pay in it any more.
+        let past = now.latest(offer.terms.unit()) >= u64::from(offer.terms.locktime.to_consensus_u32());
+        match found {
+            Ok(Found::Channel(_)) => return Ok(()),
+            Ok(Found::Unconfirmed(_)) if !past => return Ok(()),
+            Ok(_) => {}
+            Err(_) if past => {}
+            Err(error) => return Err(error),
         }
-        let operator = self.net.operator().await?;
-        let now = self.now().wall;
-        if now >= opening.valid_until {
+        if past || now.wall >= opening.valid_until {
             // A batch that is not in the books long after the Accept's end does not come any more.
-            if now >= opening.valid_until.saturating_add(600) || !data.has_attempts() {
+            if past || now.wall >= opening.valid_until.saturating_add(LAST_LOOK) || !data.has_attempts() {
                 let error = WalletError::NotOpened { why: "the payer did not open before the accept ended".into() };
-                use bitcoin::hex::DisplayHex;
-                let offer_id = flow.id.to_lower_hex_string();
-                let event = EventKind::OpeningFailed { offer_id, why: error.to_string() };
-                self.store.write::<_, WalletError>(|db| {
-                    db.delete_flow(&flow.id)?;
-                    self.push_event(db, None, &event)
-                })?;
+                self.store.write(|db| self.forget_accept(db, flow, &error))?;
+                self.events.ring();
             }
-            return Ok(None);
+            return Ok(());
         }
         if flow.step == step::READY {
             self.abandon(flow.id, &data)?;
         }
+        let flow = self.store.read(|db| db.flow(&flow.id))?.ok_or(WalletError::NotFound)?;
+        let data: BatchData = decode(&flow)?;
         let plan = self.cosign_plan(&data, &offer)?;
-        let stream = open_cosign_stream(operator, &plan).await?;
+        let stream = open_cosign_stream(self.net.operator().await?, &plan).await?;
         self.cosign_in_background(flow.id, data, plan, stream);
-        Ok(None)
+        Ok(())
     }
 }
 
-impl BatchData {
-    /// Whether a batch that was signed for may still come.
-    fn has_attempts(&self) -> bool {
-        self.outcome.is_some() || !self.earlier.is_empty()
-    }
+/// Which offer has used an invite, until it has become a channel.
+pub(super) fn accepted_key(invite_id: &[u8; 32]) -> String {
+    use bitcoin::hex::DisplayHex;
+    format!("accepted:{}", invite_id.to_lower_hex_string())
 }
 
 /// The receiver's checks during a session.

@@ -9,15 +9,23 @@ use crate::channel::script::default_vtxo;
 use crate::channel::{ArkAddress, OperatorInfo, Payout, TapTree};
 use crate::store::{Db, OwnScript, ScriptKind, StoreError};
 
+/// The script of the newest address that was shown.
+const ADDRESS_KEY: &str = "ark-address";
+
 impl Wallet {
     /// The Ark address to be paid at: the newest one of this wallet, made at the first call.
     pub fn ark_address(&self) -> Result<String> {
         let info = self.info()?;
-        let newest = self.store.read(|db| db.scripts(ScriptKind::Vtxo))?.pop();
-        let own = match newest.filter(|own| own.operator == info.signer) {
-            Some(own) => own,
-            None => self.store.write(|db| self.fresh_vtxo(db, &info))?,
-        };
+        // Not just any script of ours: those of channels and change are for one use.
+        let own = self.store.write::<_, WalletError>(|db| {
+            if let Some(script) = db.meta(ADDRESS_KEY)?
+                && let Some(own) = db.script(&ScriptBuf::from_bytes(script))?
+                && own.operator == info.signer
+            {
+                return Ok(own);
+            }
+            self.fresh_address(db, &info)
+        })?;
         let tree = self.tree_of(&own)?;
         Ok(ArkAddress::new(info.network, own.operator, tree.output_key()).to_string())
     }
@@ -25,8 +33,14 @@ impl Wallet {
     /// A new Ark address, for a payment that should not be linked to others.
     pub fn new_ark_address(&self) -> Result<String> {
         let info = self.info()?;
-        let own = self.store.write(|db| self.fresh_vtxo(db, &info))?;
+        let own = self.store.write(|db| self.fresh_address(db, &info))?;
         Ok(ArkAddress::new(info.network, own.operator, self.tree_of(&own)?.output_key()).to_string())
+    }
+
+    fn fresh_address(&self, db: &Db<'_>, info: &OperatorInfo) -> Result<OwnScript> {
+        let own = self.fresh_vtxo(db, info)?;
+        db.set_meta(ADDRESS_KEY, own.script.as_bytes())?;
+        Ok(own)
     }
 
     /// The on-chain address from which coins are settled into Ark.

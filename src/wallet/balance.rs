@@ -1,11 +1,14 @@
 //! What the wallet holds, by how final it is.
 
-use bitcoin::Amount;
+use bitcoin::{Amount, OutPoint};
 
-use super::Wallet;
-use super::coins::{CoinKind, sum};
+use super::batch::{BatchData, InputData, OutputData, decode, step};
+use super::coins::{Coin, CoinKind, sum};
 use super::error::Result;
-use crate::store::{ChannelState, Role};
+use super::offchain::{Job, OffchainData};
+use super::{Wallet, WalletError};
+use crate::channel::ChannelTerms;
+use crate::store::{ChannelRow, ChannelState, Flow, FlowKind, Role};
 
 /// Money by kind, in sats. Nothing is counted twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,7 +51,8 @@ impl Wallet {
     /// Asks operator and chain for the coins, and the store for the channels.
     pub async fn balance(&self) -> Result<Balance> {
         let mut balance = Balance::default();
-        for coin in self.coins().await? {
+        let coins = self.coins().await?;
+        for coin in &coins {
             let place = match coin.kind {
                 _ if coin.locked => &mut balance.pending,
                 CoinKind::Boarding => &mut balance.boarding,
@@ -59,24 +63,78 @@ impl Wallet {
             };
             *place = sum([*place, coin.amount]);
         }
-        for row in self.store.read(|db| db.channels())? {
-            let alive = matches!(
-                row.hot.state,
-                ChannelState::Confirming
-                    | ChannelState::Open
-                    | ChannelState::Closing
-                    | ChannelState::Refunding
-                    | ChannelState::Exiting
-            );
-            match row.hot.role {
-                _ if !alive => {}
+        let (flows, channels) = self.store.read::<_, WalletError>(|db| Ok((db.flows()?, db.channels()?)))?;
+        for flow in &flows {
+            let held = self.in_transit(flow, &coins).await?;
+            balance.pending = sum([balance.pending, held]);
+        }
+        for row in channels.iter().filter(|row| is_alive(row)) {
+            let terms = ChannelTerms::from_canonical(&row.record.terms)?;
+            let (place, ours, payout) = match row.hot.role {
                 Role::Payer => {
                     let left = row.record.capacity.checked_sub(row.hot.high).unwrap_or(Amount::ZERO);
-                    balance.in_channels = sum([balance.in_channels, left]);
+                    (&mut balance.in_channels, left, terms.payer.ark_payout)
                 }
-                Role::Receiver => balance.receivable = sum([balance.receivable, row.hot.amount()]),
+                Role::Receiver => (&mut balance.receivable, row.hot.amount(), terms.receiver.ark_payout),
+            };
+            // What has come out already, by a close or refund that is not written down here yet, is among the coins.
+            let mut scripts = vec![payout.script()];
+            let refund = super::refund::refund_flow(&row.record.id);
+            if let Some(flow) = flows.iter().find(|flow| flow.id == refund) {
+                let data: OffchainData = decode(flow)?;
+                scripts.extend(data.outputs.into_iter().map(|output| output.script));
             }
+            let out = sum(coins.iter().filter(|coin| scripts.contains(&coin.own.script)).map(|coin| coin.amount));
+            *place = sum([*place, ours.checked_sub(out).unwrap_or(Amount::ZERO)]);
         }
         Ok(balance)
     }
+
+    /// Money of a flow that no coin and no channel shows: its inputs are spent in the books, its outputs are not there
+    /// yet.
+    async fn in_transit(&self, flow: &Flow, coins: &[Coin]) -> Result<Amount> {
+        let shown = |outpoint: &OutPoint| coins.iter().any(|coin| coin.outpoint == *outpoint);
+        let missing = |inputs: &[InputData]| -> Vec<Amount> {
+            inputs.iter().filter(|input| !shown(&input.outpoint)).map(|input| input.amount).collect()
+        };
+        // What an own output still owes us: a channel that is not stored yet, or a VTXO that is not in the books yet.
+        let owed = |outputs: &[OutputData]| {
+            let absent = outputs
+                .iter()
+                .filter(|output| !output.onchain && !coins.iter().any(|coin| coin.own.script == output.script));
+            sum(absent.map(|output| output.amount))
+        };
+        match flow.kind {
+            FlowKind::OpenPayer | FlowKind::Settle | FlowKind::Withdraw if flow.step == step::READY => {
+                let data: BatchData = decode(flow)?;
+                Ok(if missing(&data.inputs).is_empty() { Amount::ZERO } else { owed(&data.outputs) })
+            }
+            FlowKind::Send | FlowKind::OpenOffchain => {
+                let data: OffchainData = decode(flow)?;
+                let spent = missing(&data.inputs);
+                if spent.is_empty() {
+                    return Ok(Amount::ZERO);
+                }
+                let ark_txid = Job::of_own(self, &data)?.tx.txid();
+                if !self.outputs_exist(self.net.operator().await?, ark_txid).await? {
+                    return Ok(sum(spent));
+                }
+                // The first output of a payment is not ours any more, that of a funding is the channel.
+                let ours = if flow.kind == FlowKind::Send { 1 } else { 0 };
+                Ok(owed(data.outputs.get(ours..).unwrap_or_default()))
+            }
+            _ => Ok(Amount::ZERO),
+        }
+    }
+}
+
+fn is_alive(row: &ChannelRow) -> bool {
+    matches!(
+        row.hot.state,
+        ChannelState::Confirming
+            | ChannelState::Open
+            | ChannelState::Closing
+            | ChannelState::Refunding
+            | ChannelState::Exiting
+    )
 }

@@ -112,6 +112,11 @@ impl OutcomeData {
             at,
         }
     }
+
+    /// An attempt of which nothing but its commitment transaction is known; without leaves nobody reads `expiry`.
+    fn unseen(commitment: Txid, expiry: Delay, at: u64) -> Self {
+        Self { commitment, expiry, leaves: Vec::new(), levels: Vec::new(), at }
+    }
 }
 
 pub(super) fn encode<T: Serialize>(data: &T) -> Result<Vec<u8>> {
@@ -153,9 +158,21 @@ impl Wallet {
                 self.events.progress(&id, Step::BatchFinalized);
                 Ok(OutcomeData::of(&outcome, self.timestamp()))
             }
-            Err(error) if error.may_be_committed() => {
-                let outcome = observer.data.outcome.clone().ok_or(WalletError::CorruptFlow { what: "a batch" })?;
-                self.decide(&outcome, &observer.data, error).await.map(|()| outcome)
+            Err(OperatorError::OutcomeUnknown { commitment, cause }) => {
+                let mut data = observer.data;
+                match data.outcome.clone() {
+                    Some(outcome) => self.decide(id, outcome, &data, *cause).await,
+                    // Expired inputs go with the intent's signature alone: no branch came, but a batch may.
+                    None => {
+                        let at = self.timestamp();
+                        data.earlier.extend(
+                            commitment
+                                .map(|commitment| OutcomeData::unseen(commitment, info.unilateral_exit_delay, at)),
+                        );
+                        self.abandon(id, &data)?;
+                        Err((*cause).into())
+                    }
+                }
             }
             Err(error) => {
                 // The veto or failure came before anything irrevocable: back to the start, whatever was stored.
@@ -165,21 +182,31 @@ impl Wallet {
         }
     }
 
-    /// After a lost end of a session: looks a few times whether the batch went through.
-    async fn decide(&self, outcome: &OutcomeData, data: &BatchData, error: OperatorError) -> Result<()> {
+    /// After a session whose end was lost, or that failed when everything was signed: looks whether the batch went
+    /// through. One that the operator called failed may be tried again: should both be published, the operator pays
+    /// twice, we do not.
+    async fn decide(
+        &self,
+        id: [u8; 32],
+        outcome: OutcomeData,
+        data: &BatchData,
+        cause: OperatorError,
+    ) -> Result<OutcomeData> {
+        let failed = matches!(cause, OperatorError::BatchFailed { .. });
         for _ in 0..5 {
-            match self.batch_went_through(outcome, data).await {
-                Ok(Some(true)) => return Ok(()),
-                Ok(Some(false)) => break,
-                Ok(None) | Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+            match self.batch_went_through(&outcome, data).await {
+                Ok(Some(true)) => return Ok(outcome),
+                Ok(_) if failed => {
+                    self.abandon(id, data)?;
+                    return Err(cause.into());
+                }
+                Ok(_) | Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
             }
         }
-        let _ = error;
         Err(WalletError::BatchUndecided { txid: outcome.commitment })
     }
 
-    /// Whether the operator's books or the chain show the batch (`Some(true)`), rule it out for now (`Some(false)`),
-    /// or do not say.
+    /// Whether the operator's books or the chain show the batch (`Some(true)`), or do not say.
     pub(super) async fn batch_went_through(&self, outcome: &OutcomeData, data: &BatchData) -> Result<Option<bool>> {
         if self.net.chain.transaction(outcome.commitment).await?.is_some() {
             return Ok(Some(true));

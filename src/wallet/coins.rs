@@ -4,12 +4,20 @@ use std::collections::{HashMap, HashSet};
 
 use bitcoin::{Amount, OutPoint, ScriptBuf, Txid};
 
+use super::batch::{BatchData, InputKindData, OutcomeData};
 use super::error::Result;
 use super::{Wallet, WalletError};
 use crate::channel::intent::IntentInput;
 use crate::channel::offchain::OffchainInput;
 use crate::operator::{InputKind, Vtxo};
-use crate::store::{OwnScript, ScriptKind};
+use crate::store::{Db, OwnScript, ScriptKind};
+
+/// After so many seconds a commitment transaction that nobody knows gives its boarding coins back.
+const UNSEEN: u64 = 600;
+
+fn spent_key(outpoint: &OutPoint) -> String {
+    format!("spent:{outpoint}")
+}
 
 /// How far a coin is from being final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +107,9 @@ impl Wallet {
         let mut coins = Vec::new();
         for (script, own) in own {
             for coin in self.net.chain.coins(&script).await? {
+                if self.is_boarding_spent(&coin.outpoint).await? {
+                    continue;
+                }
                 coins.push(Coin {
                     outpoint: coin.outpoint,
                     amount: coin.output.value,
@@ -112,6 +123,31 @@ impl Wallet {
         }
         coins.sort_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
         Ok(coins)
+    }
+
+    /// Remembers that a batch took boarding coins: Esplora may show them for a moment yet, and the operator's books
+    /// show what came of them already.
+    pub(super) fn mark_boarding_spent(&self, db: &Db<'_>, data: &BatchData, outcome: &OutcomeData) -> Result<()> {
+        let mark = serde_json::to_vec(&(outcome.commitment, self.timestamp()));
+        let mark = mark.map_err(|_| WalletError::CorruptFlow { what: "a boarding coin" })?;
+        for input in data.inputs.iter().filter(|input| input.kind == InputKindData::Boarding) {
+            db.set_meta(&spent_key(&input.outpoint), &mark)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a coin that Esplora shows went into a batch. When the batch's commitment transaction is nowhere to be
+    /// seen for long, the coin is ours again.
+    async fn is_boarding_spent(&self, outpoint: &OutPoint) -> Result<bool> {
+        let key = spent_key(outpoint);
+        let Some(mark) = self.store.read::<_, WalletError>(|db| Ok(db.meta(&key)?))? else { return Ok(false) };
+        let (commitment, at): (Txid, u64) =
+            serde_json::from_slice(&mark).map_err(|_| WalletError::CorruptFlow { what: "a boarding coin" })?;
+        if self.now().wall < at.saturating_add(UNSEEN) || self.net.chain.transaction(commitment).await?.is_some() {
+            return Ok(true);
+        }
+        self.store.write::<_, WalletError>(|db| Ok(db.delete_meta(&key)?))?;
+        Ok(false)
     }
 
     fn scripts_and_locks(&self, kind: ScriptKind) -> Result<(HashMap<ScriptBuf, OwnScript>, HashSet<OutPoint>)> {

@@ -5,6 +5,7 @@
 
 mod accept;
 mod address;
+mod attempt;
 mod balance;
 mod batch;
 mod channels;
@@ -38,7 +39,7 @@ mod watch;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 pub use accept::Acceptance;
 pub use balance::Balance;
@@ -57,7 +58,7 @@ pub use receive::Received;
 pub use settle::Settlement;
 pub use watch::WatchReport;
 
-use crate::channel::{ChannelError, ChannelId, OperatorInfo};
+use crate::channel::{ChannelId, OperatorInfo};
 use crate::store::{Binding, Store};
 use clock::Now;
 use error::Result;
@@ -80,6 +81,8 @@ pub struct Inner {
     events: events::Notices,
     /// Co-signing in the background; ended by [`Wallet::close`].
     tasks: Mutex<JoinSet<()>>,
+    /// Which of them co-signs for which offer: one each, since two would spoil each other's session.
+    cosigning: Mutex<HashMap<[u8; 32], AbortHandle>>,
     /// One network flow at a time: they pick coins, and resume must not run beside what it would resume.
     flow: tokio::sync::Mutex<()>,
 }
@@ -117,6 +120,7 @@ impl Wallet {
             // Nothing is created before the operator has answered.
             other => {
                 let info = net.operator().await?.info();
+                net::check_network(config.network, &info)?;
                 let store = match other {
                     Some((_, store)) => store,
                     None => Store::open(&config.database)?,
@@ -125,9 +129,7 @@ impl Wallet {
                 (info.as_ref().clone(), store)
             }
         };
-        if info.network != config.network {
-            return Err(ChannelError::WrongNetwork { expected: config.network, got: info.network }.into());
-        }
+        net::check_network(config.network, &info)?;
         let binding = Binding { fingerprint, network: config.network, operator: info.signer };
         let seen = store.write::<_, WalletError>(|db| {
             match db.binding()? {
@@ -148,6 +150,7 @@ impl Wallet {
             loaded: Mutex::new(HashMap::new()),
             events: events::Notices::default(),
             tasks: Mutex::new(JoinSet::new()),
+            cosigning: Mutex::new(HashMap::new()),
             flow: tokio::sync::Mutex::new(()),
         })))
     }

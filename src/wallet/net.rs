@@ -8,7 +8,7 @@ use super::config::WalletConfig;
 use super::error::Result;
 use super::{Wallet, WalletError};
 use crate::chain::Chain;
-use crate::channel::OperatorInfo;
+use crate::channel::{Network, OperatorInfo};
 use crate::operator::Operator;
 use crate::store::Store;
 
@@ -63,16 +63,16 @@ impl Wallet {
     /// Asks the operator again, and keeps the answer for when it is away.
     pub(super) async fn fresh_info(&self) -> Result<Arc<OperatorInfo>> {
         let info = self.net.operator().await?.refresh_info().await?;
-        if info.network != self.config.network {
-            return Err(crate::channel::ChannelError::WrongNetwork {
-                expected: self.config.network,
-                got: info.network,
-            }
-            .into());
-        }
+        check_network(self.config.network, &info)?;
         store_info(&self.store, &info)?;
         Ok(info)
     }
+}
+
+/// Whether the operator is of the network that the wallet was opened for.
+pub(super) fn check_network(expected: Network, info: &OperatorInfo) -> Result<()> {
+    let got = info.network;
+    if got == expected { Ok(()) } else { Err(crate::channel::ChannelError::WrongNetwork { expected, got }.into()) }
 }
 
 pub(super) fn store_info(store: &Store, info: &OperatorInfo) -> Result<()> {

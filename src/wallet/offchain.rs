@@ -19,7 +19,7 @@ use crate::channel::intent::{Intent, IntentInput, IntentMessage};
 use crate::channel::offchain::{Checkpoint, OffchainInput, OffchainTx, OperatorSignatures};
 use crate::channel::script::CheckpointScript;
 use crate::channel::{ChannelId, psbt};
-use crate::operator::{Operator, OperatorError, SubmitAnswer};
+use crate::operator::{Operator, OperatorError, SubmitAnswer, code};
 use crate::store::{Flow, FlowKind};
 
 /// The steps of an off-chain flow.
@@ -221,26 +221,29 @@ impl Wallet {
             Ok(answer) => return Ok(Some(answer)),
             Err(error) => error,
         };
-        // The answer may have been lost, now or in an earlier process.
-        let lost = error.is_transport() || error.is_duplicate() || error.is(crate::operator::code::VTXO_ALREADY_SPENT);
-        if lost {
-            let pending = operator.pending_txs(&job.pending).await;
-            match pending {
-                Ok(pending) => {
-                    if let Some(found) = pending.into_iter().find(|pending| pending.ark_txid == ark_txid) {
-                        let answer = SubmitAnswer::check(&job.tx, found.ark, found.checkpoints, job.operator)?;
-                        return Ok(Some(answer));
-                    }
+        // Only a refusal in arkd's own words says that nothing was accepted. The answer may have been lost, now or in an
+        // earlier process, or be of no use.
+        if is_clean_refusal(&error) {
+            self.end_refused(flow)?;
+            return Err(error.into());
+        }
+        match operator.pending_txs(&job.pending).await {
+            Ok(pending) => {
+                if let Some(found) = pending.into_iter().find(|pending| pending.ark_txid == ark_txid) {
+                    let answer = SubmitAnswer::check(&job.tx, found.ark, found.checkpoints, job.operator)?;
+                    return Ok(Some(answer));
                 }
-                Err(error) if error.is_transport() => return Err(WalletError::OutcomeUnknown { ark_txid }),
-                Err(_) => {}
             }
-            if self.outputs_exist(operator, ark_txid).await? {
-                return Ok(None);
-            }
-            if error.is_transport() {
-                return Err(WalletError::OutcomeUnknown { ark_txid });
-            }
+            // A pending transaction would have been shown: there is none.
+            Err(refused) if is_clean_refusal(&refused) => {}
+            Err(unusable) if unusable.is_transport() => return Err(WalletError::OutcomeUnknown { ark_txid }),
+            Err(unusable) => return Err(unusable.into()),
+        }
+        if self.outputs_exist(operator, ark_txid).await? {
+            return Ok(None);
+        }
+        if error.is_transport() {
+            return Err(WalletError::OutcomeUnknown { ark_txid });
         }
         self.end_refused(flow)?;
         Err(error.into())
@@ -326,6 +329,14 @@ impl Wallet {
             Ok(db.lock_coins(&id, &coins)?)
         })
     }
+}
+
+/// Whether arkd said no before it took anything: a code of its own, and none that a transaction which was accepted
+/// earlier gets, too.
+fn is_clean_refusal(error: &OperatorError) -> bool {
+    let Some(arkd) = error.arkd() else { return false };
+    let coded = arkd.code.is_some_and(|code| code != code::INTERNAL_ERROR);
+    coded && !error.is_duplicate() && !arkd.is(code::VTXO_ALREADY_SPENT)
 }
 
 /// The channel an off-chain flow is about.

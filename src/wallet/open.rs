@@ -2,6 +2,8 @@
 
 use bitcoin::OutPoint;
 
+use super::accept::accepted_key;
+use super::attempt::Found;
 use super::batch::{BatchData, OutcomeData, decode, encode, step};
 use super::error::Result;
 use super::events::{EventKind, Step};
@@ -9,7 +11,14 @@ use super::propose::PROPOSED;
 use super::{Wallet, WalletError};
 use crate::channel::message::{Accept, Offer};
 use crate::channel::{Authorisation, Channel, ChannelId};
+use crate::operator::{OperatorError, Phase};
 use crate::store::{ChannelRecord, ChannelState, Db, Flow, FlowKind, FundingKind, Role};
+
+/// The operator's word for a co-signer that did not sign in time.
+const SILENCE: &str = "SIGNING_SESSION_TIMED_OUT";
+
+/// So many sessions that may have counted against the inputs end an opening.
+const MAX_CONVICTIONS: u32 = 2;
 
 impl Wallet {
     /// Opens the channel of an accepted offer: joins batches until one makes it or the Accept ends. The channel takes
@@ -24,19 +33,33 @@ impl Wallet {
         let offer = Offer::parse(&opening.offer)?;
         self.observe().await?;
         accept.check(&offer, self.now().unix())?;
+        let tried = opening.valid_until > 0;
+        opening.valid_until = opening.valid_until.max(accept.valid_until);
+        let info = self.fresh_info().await?;
         match (flow.kind, flow.step.as_str()) {
-            (FlowKind::OpenPayer, PROPOSED) => {}
-            // Interrupted: go on from where it was.
-            (FlowKind::OpenPayer, step::REGISTERING | step::READY) => {
-                return self.continue_opening(&flow).await?.ok_or_else(|| WalletError::NotOpened {
-                    why: "the batch it was in has not been decided yet".into(),
+            (FlowKind::OpenPayer, PROPOSED) if !tried => {}
+            // What an earlier try came to must be known before its coins go into another batch.
+            (FlowKind::OpenPayer, PROPOSED) => match self.find_opened(&flow, Role::Payer).await? {
+                Found::Channel(id) => return Ok(id),
+                Found::Unconfirmed(txid) => return Err(WalletError::BatchUndecided { txid }),
+                Found::Nothing => {}
+            },
+            // Interrupted: go on from where it was, for as long as the new Accept allows.
+            (FlowKind::OpenPayer, step @ (step::REGISTERING | step::READY)) => {
+                let now = self.timestamp();
+                self.store
+                    .write::<_, WalletError>(|db| Ok(db.update_flow(&id, step, step, &encode(&data)?, now)?))?;
+                let undecided = data.latest_attempt();
+                let flow = Flow { data: encode(&data)?, ..flow };
+                return self.continue_opening(&flow).await?.ok_or_else(|| match undecided {
+                    Some(txid) => WalletError::BatchUndecided { txid },
+                    None => WalletError::NotFound,
                 });
             }
             _ => return Err(WalletError::NotFound),
         }
-        opening.valid_until = accept.valid_until;
-        let info = self.fresh_info().await?;
         offer.terms.check(&info, self.now().unix())?;
+        info.checkpoint.check(info.network, &info.forfeit_key)?;
         let coins: Vec<OutPoint> = data.inputs.iter().map(|input| input.outpoint).collect();
         self.store.write::<_, WalletError>(|db| {
             db.update_flow(&id, PROPOSED, step::REGISTERING, &encode(&data)?, self.timestamp())?;
@@ -46,9 +69,13 @@ impl Wallet {
     }
 
     /// Joins batches for an opening at [`step::REGISTERING`] while the receiver listens.
+    ///
+    /// A batch that ended while the tree was signed counts against the input scripts, and the third such bans them: so
+    /// a receiver that stays silent ends this at once, and breaks of our own end it before the third.
     pub(super) async fn open_until_accept_ends(&self, id: [u8; 32]) -> Result<ChannelId> {
+        let mut convictions = 0;
         loop {
-            let error = match self.run_batch(id).await {
+            let mut error = match self.run_batch(id).await {
                 Ok(outcome) => return self.complete_opening(id, &outcome, Role::Payer),
                 Err(error @ WalletError::BatchUndecided { .. }) => return Err(error),
                 Err(error) => error,
@@ -56,8 +83,17 @@ impl Wallet {
             let flow = self.store.read(|db| db.flow(&id))?.ok_or(WalletError::NotFound)?;
             let data: BatchData = decode(&flow)?;
             let valid_until = data.opening.as_ref().map_or(0, |opening| opening.valid_until);
-            let retry = matches!(&error, WalletError::Operator(error) if error.is_batch_failure());
-            if retry && self.now().wall < valid_until {
+            let mut retry = matches!(&error, WalletError::Operator(error) if error.is_batch_failure());
+            if let WalletError::Operator(OperatorError::BatchFailed { reason, phase }) = &error {
+                convictions += u32::from(matches!(phase, Phase::Signing | Phase::Finalizing));
+                if reason.contains(SILENCE) {
+                    retry = false;
+                    error = WalletError::NotOpened { why: reason.clone() };
+                }
+            } else if retry {
+                convictions += 1;
+            }
+            if retry && convictions < MAX_CONVICTIONS && self.now().wall < valid_until {
                 self.events.progress(&id, Step::BatchRetry);
                 continue;
             }
@@ -82,11 +118,14 @@ impl Wallet {
 
     /// The batch is done: the channel is stored, and its journal entry gone, in one transaction.
     pub(super) fn complete_opening(&self, id: [u8; 32], outcome: &OutcomeData, role: Role) -> Result<ChannelId> {
-        let flow = self.store.read(|db| db.flow(&id))?.ok_or(WalletError::NotFound)?;
+        let funding = *outcome.leaves.first().ok_or(WalletError::CorruptFlow { what: "an opening" })?;
+        let flow = match self.store.read::<_, WalletError>(|db| Ok((db.flow(&id)?, db.channel_at(&funding)?)))? {
+            (_, Some(known)) => return Ok(known.record.id),
+            (flow, None) => flow.ok_or(WalletError::NotFound)?,
+        };
         let data: BatchData = decode(&flow)?;
         let opening = data.opening.as_ref().ok_or(WalletError::CorruptFlow { what: "an opening" })?;
         let offer = Offer::parse(&opening.offer)?;
-        let funding = *outcome.leaves.first().ok_or(WalletError::CorruptFlow { what: "an opening" })?;
         let channel = Channel::new(offer.terms, funding)?;
         let levels = outcome.levels.first().copied().unwrap_or(1);
         let moment = self.now().latest(offer.terms.unit());
@@ -108,6 +147,10 @@ impl Wallet {
         };
         self.store.write(|db| {
             self.insert_channel(db, &channel, &record, ChannelState::Confirming)?;
+            if role == Role::Receiver {
+                db.delete_meta(&accepted_key(&offer.invite_id))?;
+            }
+            self.mark_boarding_spent(db, &data, outcome)?;
             db.delete_flow(&id)?;
             self.push_event(db, Some(&channel.id), &EventKind::ChannelFunded)
         })?;
@@ -115,7 +158,8 @@ impl Wallet {
         Ok(channel.id)
     }
 
-    /// Stores a new channel; the payer's Authorisation is signed with it, once.
+    /// Stores a new channel; the payer's Authorisation is signed with it, once. Should the operator's checkpoint script
+    /// have become unacceptable by now, the channel is stored without, and payments wait for a better one.
     pub(super) fn insert_channel(
         &self,
         db: &Db<'_>,
@@ -126,9 +170,11 @@ impl Wallet {
         let authorisation = match record.role {
             Role::Payer => {
                 let info = self.info()?;
-                info.checkpoint.check(info.network, &info.forfeit_key)?;
                 let keypair = self.keys.keypair(super::keys::KeyUse::Payer, record.key_index)?;
-                Some(Authorisation::sign(channel, info.checkpoint, &keypair)?.to_bytes())
+                match info.checkpoint.check(info.network, &info.forfeit_key) {
+                    Ok(()) => Some(Authorisation::sign(channel, info.checkpoint, &keypair)?.to_bytes()),
+                    Err(_) => None,
+                }
             }
             Role::Receiver => None,
         };
@@ -139,15 +185,20 @@ impl Wallet {
     pub(super) async fn continue_opening(&self, flow: &Flow) -> Result<Option<ChannelId>> {
         let data: BatchData = decode(flow)?;
         match (flow.step.as_str(), &data.outcome) {
-            (step::READY, Some(outcome)) => match self.batch_went_through(outcome, &data).await? {
-                Some(true) => self.complete_opening(flow.id, outcome, Role::Payer).map(Some),
-                _ if self.is_given_up(outcome) => {
+            (step::READY, Some(outcome)) => match self.find_opened(flow, Role::Payer).await? {
+                Found::Channel(id) => Ok(Some(id)),
+                Found::Nothing if self.is_given_up(outcome) => {
                     self.abandon(flow.id, &data)?;
                     self.retry_opening(flow.id).await
                 }
                 _ => Ok(None),
             },
             (step::REGISTERING, _) => {
+                match self.find_opened(flow, Role::Payer).await? {
+                    Found::Channel(id) => return Ok(Some(id)),
+                    Found::Unconfirmed(txid) => return Err(WalletError::BatchUndecided { txid }),
+                    Found::Nothing => {}
+                }
                 // The session before the interruption is abandoned; its nonces are gone with the process.
                 self.delete_intents(&data).await?;
                 self.retry_opening(flow.id).await

@@ -115,6 +115,14 @@ impl Wallet {
         self.store_preconfirmed(offer, outpoint, key_index, Role::Receiver, &verified, None)
     }
 
+    /// The offer of a channel that this wallet funded off chain, to be handed to the receiver: also when proposing was
+    /// interrupted and [`Wallet::resume`] finished it.
+    pub fn offer(&self, id: &ChannelId) -> Result<Offer> {
+        let text = self.store.read::<_, WalletError>(|db| Ok(db.meta(&offer_key(id))?))?;
+        let text = String::from_utf8(text.ok_or(WalletError::NotFound)?);
+        Ok(Offer::parse(&text.map_err(|_| WalletError::CorruptFlow { what: "an offer" })?)?)
+    }
+
     fn store_preconfirmed(
         &self,
         offer: &Offer,
@@ -142,8 +150,9 @@ impl Wallet {
             created_at: now,
         };
         self.store.write(|db| {
-            if role == Role::Receiver {
-                db.mark_invite_used(&offer.invite_id)?;
+            match role {
+                Role::Receiver => db.mark_invite_used(&offer.invite_id)?,
+                Role::Payer => db.set_meta(&offer_key(&channel.id), offer.to_text()?.as_bytes())?,
             }
             db.put_branch(&outpoint, &verified.branch)?;
             self.insert_channel(db, &channel, &record, ChannelState::Open)?;
@@ -156,6 +165,10 @@ impl Wallet {
         self.events.ring();
         Ok(channel.id)
     }
+}
+
+fn offer_key(id: &ChannelId) -> String {
+    format!("offer:{id}")
 }
 
 /// The offer of a funding flow, once the outpoint is known.

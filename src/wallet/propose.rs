@@ -2,7 +2,7 @@
 
 use bitcoin::Amount;
 
-use super::batch::{BatchData, OpeningData, OutputData};
+use super::batch::{BatchData, OpeningData, OutputData, decode};
 use super::coins::{Coin, CoinKind, select, sum};
 use super::error::Result;
 use super::keys::KeyUse;
@@ -222,12 +222,16 @@ impl Wallet {
         Ok(terms)
     }
 
-    /// Drops a proposal that will not be opened.
+    /// Drops a proposal that will not be opened. One whose opening failed with everything signed stays: its batch may
+    /// still be published, and the terms lead to the money in it.
     pub fn cancel_proposal(&self, offer_id: &[u8; 32]) -> Result<()> {
         self.store.write(|db| {
             let flow = db.flow(offer_id)?.ok_or(WalletError::NotFound)?;
             if flow.kind != FlowKind::OpenPayer || flow.step != PROPOSED {
                 return Err(WalletError::NotFound);
+            }
+            if let Some(txid) = decode::<BatchData>(&flow)?.latest_attempt() {
+                return Err(WalletError::BatchUndecided { txid });
             }
             Ok(db.delete_flow(offer_id)?)
         })
@@ -240,7 +244,7 @@ pub(super) fn margins(info: &OperatorInfo, batch_expiry: u64) -> Margins {
 }
 
 /// Coins for `needed`, so that what is left beyond `capacity` is nothing or can be change.
-fn pick_with_change(
+pub(super) fn pick_with_change(
     coins: &[Coin],
     needed: Amount,
     capacity: Amount,

@@ -2,10 +2,11 @@
 
 use super::Wallet;
 use super::WalletError;
+use super::attempt::Found;
 use super::batch::{BatchData, decode, step};
 use super::error::Result;
 use super::propose::PROPOSED;
-use crate::store::{Flow, FlowKind};
+use crate::store::{Flow, FlowKind, Role};
 
 /// A proposal that nobody accepted is dropped after so long, in seconds.
 const FORGET_PROPOSAL: u64 = 7 * 24 * 3600;
@@ -18,7 +19,7 @@ impl Wallet {
         let _flow = self.flow.lock().await;
         let flows = self.store.read(|db| db.flows())?;
         let mut errors = Vec::new();
-        if flows.iter().any(|flow| flow.step != PROPOSED) {
+        if flows.iter().any(|flow| flow.step != PROPOSED || was_tried(flow)) {
             self.fresh_info().await?;
             self.observe().await?;
         }
@@ -33,14 +34,9 @@ impl Wallet {
 
     async fn resume_one(&self, flow: &Flow) -> Result<()> {
         match flow.kind {
-            FlowKind::OpenPayer if flow.step == PROPOSED => {
-                if self.now().wall > flow.updated_at.saturating_add(FORGET_PROPOSAL) {
-                    self.store.write(|db| db.delete_flow(&flow.id))?;
-                }
-                Ok(())
-            }
+            FlowKind::OpenPayer if flow.step == PROPOSED => self.resume_proposal(flow).await,
             FlowKind::OpenPayer => self.continue_opening(flow).await.map(drop),
-            FlowKind::OpenReceiver => self.continue_accepting(flow).await.map(drop),
+            FlowKind::OpenReceiver => self.continue_accepting(flow).await,
             FlowKind::Settle | FlowKind::Withdraw => self.resume_batch(flow).await,
             FlowKind::Close => {
                 let data: super::offchain::OffchainData = decode(flow)?;
@@ -52,12 +48,25 @@ impl Wallet {
         }
     }
 
+    /// A proposal that waits for its Accept, or whose opening failed: that batch may have been published all the same,
+    /// and then the terms in the journal are all that leads to the money.
+    async fn resume_proposal(&self, flow: &Flow) -> Result<()> {
+        let data: BatchData = decode(flow)?;
+        if was_tried(flow) && !matches!(self.find_opened(flow, Role::Payer).await?, Found::Nothing) {
+            return Ok(());
+        }
+        if !data.has_attempts() && self.now().wall > flow.updated_at.saturating_add(FORGET_PROPOSAL) {
+            self.store.write(|db| db.delete_flow(&flow.id))?;
+        }
+        Ok(())
+    }
+
     /// A settling or withdrawing that was interrupted: done, joined again, or given up.
     async fn resume_batch(&self, flow: &Flow) -> Result<()> {
         let data: BatchData = decode(flow)?;
         if let (step::READY, Some(outcome)) = (flow.step.as_str(), &data.outcome) {
             match self.batch_went_through(outcome, &data).await? {
-                Some(true) => return Ok(self.store.write(|db| db.delete_flow(&flow.id))?),
+                Some(true) => return self.end_batch(flow.id, &data, outcome),
                 _ if !self.is_given_up(outcome) => {
                     return Err(WalletError::BatchUndecided { txid: outcome.commitment });
                 }
@@ -67,4 +76,10 @@ impl Wallet {
         self.delete_intents(&data).await?;
         self.try_batch(flow.id, &data).await.map(drop)
     }
+}
+
+/// Whether a proposal has been opened before, so that its channel may exist.
+fn was_tried(flow: &Flow) -> bool {
+    flow.kind == FlowKind::OpenPayer
+        && decode::<BatchData>(flow).is_ok_and(|data| data.opening.is_some_and(|opening| opening.valid_until > 0))
 }

@@ -3,8 +3,9 @@
 use bitcoin::{Address, Amount, OutPoint, Txid};
 
 use super::batch::{BatchData, InputData, OutcomeData, OutputData};
-use super::coins::{Coin, CoinKind, select, sum};
+use super::coins::{Coin, CoinKind, sum};
 use super::error::Result;
+use super::propose::pick_with_change;
 use super::{Wallet, WalletError};
 use crate::channel::OperatorInfo;
 use crate::channel::terms::tagged_hash;
@@ -98,40 +99,76 @@ impl Wallet {
     ) -> Result<(BatchData, Amount, Amount)> {
         let script = self.chain_script(address)?;
         let coins = self.vtxo_coins().await?;
-        let (picked, total) = match amount {
-            Some(amount) => {
-                check_utxo(amount, info)?;
-                select(&coins, amount, MAX_INPUTS)?
+        match amount {
+            Some(amount) => self.withdraw_amount(&coins, script, amount, info).await,
+            None => self.withdraw_everything(&coins, script, info).await,
+        }
+    }
+
+    /// Exactly `amount` arrives; the fee and what cannot be change come out of more coins.
+    async fn withdraw_amount(
+        &self,
+        coins: &[Coin],
+        script: bitcoin::ScriptBuf,
+        amount: Amount,
+        info: &OperatorInfo,
+    ) -> Result<(BatchData, Amount, Amount)> {
+        check_utxo(amount, info)?;
+        let mut needed = amount;
+        // The fee is known only for a whole intent.
+        for _ in 0..3 {
+            let (picked, total) = pick_with_change(coins, needed, amount, info)?;
+            let mut data =
+                self.batch_data(&picked, vec![OutputData { script: script.clone(), amount, onchain: true }])?;
+            let change = total.checked_sub(amount).unwrap_or(Amount::ZERO);
+            if change > Amount::ZERO {
+                let own = self.store.write(|db| self.fresh_vtxo(db, info))?;
+                data.outputs.push(OutputData { script: own.script, amount: change, onchain: false });
             }
-            None => {
-                let mut free: Vec<Coin> = coins.iter().filter(|coin| !coin.locked).cloned().collect();
-                free.truncate(MAX_INPUTS);
-                let total = sum(free.iter().map(|coin| coin.amount));
-                (free, total)
+            let fee = self.batch_fee(&data).await?;
+            needed = sum([amount, fee]);
+            match total.checked_sub(needed) {
+                Some(Amount::ZERO) => data.outputs.truncate(1),
+                Some(left) if left >= info.min_amount() => {
+                    if let Some(output) = data.outputs.get_mut(1) {
+                        output.amount = left;
+                    }
+                }
+                Some(_) => {
+                    needed = sum([needed, info.min_amount()]);
+                    continue;
+                }
+                None => continue,
             }
-        };
-        if picked.is_empty() {
+            return Ok((data, fee, amount));
+        }
+        let available = sum(coins.iter().filter(|coin| !coin.locked).map(|coin| coin.amount));
+        Err(WalletError::InsufficientFunds { needed, available })
+    }
+
+    /// All coins, less the fee.
+    async fn withdraw_everything(
+        &self,
+        coins: &[Coin],
+        script: bitcoin::ScriptBuf,
+        info: &OperatorInfo,
+    ) -> Result<(BatchData, Amount, Amount)> {
+        let free: Vec<Coin> = coins.iter().filter(|coin| !coin.locked).take(MAX_INPUTS).cloned().collect();
+        if free.is_empty() {
             return Err(WalletError::InsufficientFunds { needed: info.utxo_min, available: Amount::ZERO });
         }
-        let wanted = amount.unwrap_or(total);
-        let mut data = self.batch_data(&picked, vec![OutputData { script, amount: wanted, onchain: true }])?;
-        let change = total.checked_sub(wanted).unwrap_or(Amount::ZERO);
-        if change > Amount::ZERO {
-            let own = self.store.write(|db| self.fresh_vtxo(db, info))?;
-            data.outputs.push(OutputData { script: own.script, amount: change, onchain: false });
-        }
+        let total = sum(free.iter().map(|coin| coin.amount));
+        let mut data = self.batch_data(&free, vec![OutputData { script, amount: total, onchain: true }])?;
         let fee = self.batch_fee(&data).await?;
-        // The fee comes out of the change, or out of everything.
-        let minimum = if change > Amount::ZERO { info.min_amount() } else { info.utxo_min };
-        let payer = data.outputs.last_mut().ok_or(WalletError::NotFound)?;
-        let left = payer.amount.checked_sub(fee).unwrap_or(Amount::ZERO);
+        let (left, minimum) = (total.checked_sub(fee).unwrap_or(Amount::ZERO), info.utxo_min.max(info.dust));
         if left < minimum {
             return Err(WalletError::FeesLeaveTooLittle { fee, left, minimum });
         }
-        payer.amount = left;
-        let paid = if change > Amount::ZERO { wanted } else { left };
-        check_utxo(paid, info)?;
-        Ok((data, fee, paid))
+        check_utxo(left, info)?;
+        if let Some(output) = data.outputs.first_mut() {
+            output.amount = left;
+        }
+        Ok((data, fee, left))
     }
 
     pub(super) fn batch_data(&self, coins: &[Coin], outputs: Vec<OutputData>) -> Result<BatchData> {
@@ -153,7 +190,7 @@ impl Wallet {
         loop {
             match self.run_batch(id).await {
                 Ok(outcome) => {
-                    self.store.write(|db| db.delete_flow(&id))?;
+                    self.end_batch(id, data, &outcome)?;
                     return Ok(outcome);
                 }
                 Err(error @ WalletError::BatchUndecided { .. }) => return Err(error),
@@ -169,6 +206,14 @@ impl Wallet {
                 }
             }
         }
+    }
+
+    /// A settling or withdrawing is done.
+    pub(super) fn end_batch(&self, id: [u8; 32], data: &BatchData, outcome: &OutcomeData) -> Result<()> {
+        self.store.write(|db| {
+            self.mark_boarding_spent(db, data, outcome)?;
+            Ok(db.delete_flow(&id)?)
+        })
     }
 
     /// A name for a flow that starts now.

@@ -50,6 +50,9 @@ impl Wallet {
         if row.hot.state == ChannelState::Confirming && confirmations >= self.config.confirmations {
             self.confirm(&row, books.as_ref()).await?;
         }
+        if row.hot.state == ChannelState::Open && confirmations < self.config.confirmations {
+            self.unconfirm(&row)?;
+        }
         let spent_by = books.as_ref().filter(|vtxo| vtxo.spent).and_then(|vtxo| vtxo.ark_txid.or(vtxo.spent_by));
         if let (Some(vtxo), Some(txid)) = (&books, spent_by) {
             self.note_spent(&row, vtxo, txid).await?;
@@ -116,6 +119,19 @@ impl Wallet {
             db.set_expiry(&id, &commitments, length, expiry, expires_at)?;
             db.set_state(&id, &[ChannelState::Confirming], ChannelState::Open)?;
             self.push_event(db, Some(&id), &EventKind::ChannelOpened)
+        })?;
+        self.unload(&id);
+        self.events.ring();
+        Ok(())
+    }
+
+    /// A reorganisation took a commitment transaction away: payments wait until it is confirmed again. Should one of its
+    /// inputs be spent elsewhere, it never is, and the channel never was.
+    fn unconfirm(&self, row: &ChannelRow) -> Result<()> {
+        let id = row.record.id;
+        self.store.write(|db| {
+            db.set_state(&id, &[ChannelState::Open], ChannelState::Confirming)?;
+            self.push_event(db, Some(&id), &EventKind::ChannelFunded)
         })?;
         self.unload(&id);
         self.events.ring();

@@ -71,7 +71,7 @@ async fn follow(
     loop {
         let event = timeout_at(deadline, stream.next())
             .await
-            .unwrap_or_else(|_| Err(OperatorError::BatchFailed { reason: "no end came".into(), phase: session.phase }));
+            .unwrap_or_else(|_| Err(OperatorError::StreamEnded { why: "no end of the batch came".into() }));
         match session.take(event?).await? {
             Step::On | Step::Ours => {}
             Step::Signed => observer.signed(),
