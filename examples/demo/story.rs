@@ -83,7 +83,11 @@ pub async fn run() -> Result<(), Failure> {
         }
         println!("   the operator is stopped");
     }
+    let files = [folder.path().join("payer.db"), folder.path().join("receiver.db")];
+    let before = stored(&files)?;
     let paid = pay_a_thousand(&payer, &receiver, &channel)?;
+    let after = stored(&files)?;
+    println!("   bytes stored, payer and receiver: {before:?} before, {after:?} after");
     backend.start_operator().await?;
     let receipt = Receipt::parse(&receiver.receipt(&channel, None)?.to_text()?)?;
     payer.acknowledge(&receipt)?;
@@ -146,9 +150,20 @@ pub async fn run() -> Result<(), Failure> {
         expect("receiver", last.receiver.total(), earned)?;
     }
     println!("\npaid {} sats, fees {} sats, all adds up to {} sats", paid.to_sat(), fees.to_sat(), FUNDING.to_sat());
+    println!("bytes stored at the end, payer and receiver: {:?}", stored(&files)?);
     payer.close()?;
     receiver.close()?;
     Ok(())
+}
+
+/// The size of each database in pages that hold something; the write-ahead log beside it is a passing thing.
+fn stored(files: &[std::path::PathBuf; 2]) -> Result<[u64; 2], Failure> {
+    let size = |path: &Path| -> Result<u64, Failure> {
+        let database = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let sql = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
+        Ok(database.query_row(sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
+    };
+    Ok([size(&files[0])?, size(&files[1])?])
 }
 
 fn step(title: &str) {
