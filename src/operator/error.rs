@@ -216,7 +216,11 @@ impl OperatorError {
 
     /// An intent holds one of the inputs: delete it, or wait for the running batch to end.
     pub fn is_registered(&self) -> bool {
-        self.is(code::VTXO_ALREADY_REGISTERED)
+        // RegisterIntent says it as an internal error.
+        let queued = |error: &ArkdError| {
+            error.is(code::INTERNAL_ERROR) && error.message.contains("already registered by another intent")
+        };
+        self.is(code::VTXO_ALREADY_REGISTERED) || self.arkd().is_some_and(queued)
     }
 
     /// The operator builds checkpoints with another script than the one signed for.

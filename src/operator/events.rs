@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
 use tonic::Streaming;
 
 use super::client::{ArkClient, from_status};
@@ -45,16 +46,22 @@ impl EventStream {
         }
     }
 
-    /// The next event. Heartbeats are swallowed, silence is an error.
-    pub(super) async fn next(&mut self) -> Result<Event, OperatorError> {
+    /// The next event, or `None` at `deadline`. Heartbeats are swallowed, silence is an error.
+    pub(super) async fn next(&mut self, deadline: Instant) -> Option<Result<Event, OperatorError>> {
         loop {
-            match tokio::time::timeout(SILENCE_LIMIT, self.message()).await {
+            // A stream that is never silent must not keep the clock from being looked at.
+            if Instant::now() >= deadline {
+                return None;
+            }
+            let silent = Instant::now() + SILENCE_LIMIT;
+            match timeout_at(deadline.min(silent), self.message()).await {
                 Ok(Ok(Event::Heartbeat(_) | Event::StreamStarted(_))) => {}
-                Ok(result) => return result,
-                Err(_) => {
+                Ok(result) => return Some(result),
+                Err(_) if silent < deadline => {
                     let why = format!("silence for {} s", SILENCE_LIMIT.as_secs());
-                    return Err(OperatorError::StreamEnded { why });
+                    return Some(Err(OperatorError::StreamEnded { why }));
                 }
+                Err(_) => return None,
             }
         }
     }

@@ -12,14 +12,15 @@ use crate::operator::error::OperatorError;
 /// Nodes of the connector tree that concern one intent.
 const MAX_CONNECTOR_NODES: usize = 1024;
 
-/// VTXOs below one node.
-const MAX_TOPICS: usize = 10_000;
+/// What all of them may hold, in bytes: the names of the VTXOs below a node are most of it.
+const MAX_BYTES: usize = 16 << 20;
 
 /// The nodes of the connector tree that lead to our connectors.
 #[derive(Default)]
 pub(super) struct Connectors {
     /// With the VTXOs whose connectors are at or below a node, in the order of its outputs.
     nodes: HashMap<Txid, (Transaction, Vec<String>)>,
+    bytes: usize,
 }
 
 /// An output for a forfeit transaction to spend.
@@ -31,7 +32,8 @@ pub(super) struct Connector {
 
 impl Connectors {
     pub(super) fn add(&mut self, tx: Transaction, topics: &[String]) -> Result<(), OperatorError> {
-        if topics.len() > MAX_TOPICS || self.nodes.len() >= MAX_CONNECTOR_NODES {
+        self.bytes += tx.total_size() + topics.iter().map(|topic| topic.len() + size_of::<String>()).sum::<usize>();
+        if self.bytes > MAX_BYTES || self.nodes.len() >= MAX_CONNECTOR_NODES {
             return Err(OperatorError::refuse("the connector tree is too large"));
         }
         self.nodes.insert(tx.compute_txid(), (tx, topics.to_vec()));

@@ -51,15 +51,15 @@ pub async fn cosign(
     let mut outcome: Option<BatchOutcome> = None;
     loop {
         let limit = running.as_ref().filter(|(session, _)| session.is_ours()).map(|(_, limit)| *limit);
-        let event = match timeout_at(limit.unwrap_or(deadline), stream.next()).await {
-            Ok(Ok(event)) => event,
-            Err(_) if limit.is_none() => {
+        let event = match stream.next(limit.unwrap_or(deadline)).await {
+            Some(Ok(event)) => event,
+            None if limit.is_none() => {
                 let seconds = opened.elapsed().as_secs();
                 return Err(last_error.unwrap_or(OperatorError::NoBatch { seconds }));
             }
             broken => {
                 let error = match broken {
-                    Ok(Err(error)) => error,
+                    Some(Err(error)) => error,
                     _ => OperatorError::StreamEnded { why: "no end of the batch came".into() },
                 };
                 if let Some(outcome) = outcome {
@@ -76,7 +76,10 @@ pub async fn cosign(
             }
         };
         if let Event::BatchStarted(event) = &event {
-            outcome = None;
+            // Events of different batches may overtake each other: one that is only waiting for its end is kept.
+            if outcome.is_some() {
+                continue;
+            }
             running = match Session::new(operator, &party, event) {
                 Ok(session) => Some((session, Instant::now() + session_limit(operator))),
                 Err(error) => {

@@ -69,9 +69,8 @@ async fn follow(
     let deadline = Instant::now() + session_limit(operator);
     let mut outcome = None;
     loop {
-        let event = timeout_at(deadline, stream.next())
-            .await
-            .unwrap_or_else(|_| Err(OperatorError::StreamEnded { why: "no end of the batch came".into() }));
+        let late = || Err(OperatorError::StreamEnded { why: "no end of the batch came".into() });
+        let event = stream.next(deadline).await.unwrap_or_else(late);
         match session.take(event?).await? {
             Step::On | Step::Ours => {}
             Step::Signed => observer.signed(),
@@ -105,16 +104,16 @@ async fn wait<'a>(
     let missed = || OperatorError::NoBatch { seconds: plan.patience.as_secs() };
     let mut failures = 0;
     loop {
-        let event = match timeout_at(deadline, stream.next()).await {
-            Err(_) => return Err(missed()),
-            Ok(Ok(event)) => event,
+        let event = match stream.next(deadline).await {
+            None => return Err(missed()),
+            Some(Ok(event)) => event,
             // Until a batch has started nothing is lost by a break.
-            Ok(Err(OperatorError::StreamEnded { .. })) => {
+            Some(Err(OperatorError::StreamEnded { .. })) => {
                 let reopening = reopen(operator, topics(plan, party), &mut failures);
                 *stream = timeout_at(deadline, reopening).await.map_err(|_| missed())?;
                 continue;
             }
-            Ok(Err(error)) => return Err(error),
+            Some(Err(error)) => return Err(error),
         };
         let Event::BatchStarted(event) = event else { continue };
         if !event.intent_id_hashes.contains(&hash) {

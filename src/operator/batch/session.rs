@@ -15,6 +15,9 @@ use crate::operator::error::{OperatorError, Phase, short};
 use crate::operator::events::Event;
 use crate::operator::{Operator, decode, wire};
 
+/// A node of the tree in base64: a thousand co-signers and a few outputs.
+const MAX_NODE: usize = 512 << 10;
+
 /// What a party wants of a batch.
 pub(super) struct Party<'a> {
     pub(super) cosigner: &'a Keypair,
@@ -115,6 +118,9 @@ impl<'a> Session<'a> {
     }
 
     fn tree_tx(&mut self, event: wire::TreeTxEvent) -> Result<Step, OperatorError> {
+        if event.tx.len() > MAX_NODE {
+            return Err(OperatorError::refuse(format!("a node of {} characters", event.tx.len())));
+        }
         let psbt = decode::psbt("TreeTx", &event.tx)?;
         match event.batch_index {
             0 if self.signing.is_none() => {
