@@ -4,7 +4,7 @@ use bitcoin::Amount;
 use bitcoin::hex::DisplayHex;
 
 use super::WalletError;
-use super::records::Unit;
+use super::records::TimeUnit;
 use crate::wallet;
 
 /// What a receiver asks for. The defaults are what most want.
@@ -140,7 +140,7 @@ impl Acceptance {
 /// Figures for a decision. Moments are in `unit`.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Quote {
-    pub unit: Unit,
+    pub unit: TimeUnit,
     /// What the operator takes.
     pub fee_sats: u64,
     /// What leaves the wallet, without the fee.

@@ -16,6 +16,6 @@ pub use event::{Event, EventKind, Step};
 pub use invite::{Acceptance, FundingChoice, InviteRequest, Proposal, ProposeRequest, Quote};
 pub use records::{
     Balance, ChannelInfo, ChannelState, FundingKind, Network, Parsed, Payment, ReceiveResult, Received, ResumeReport,
-    Role, Settlement, Unit, WalletConfig, WatchReport,
+    Role, Settlement, TimeUnit, WalletConfig, WatchReport,
 };
 pub use wallet::{Wallet, generate_mnemonic};

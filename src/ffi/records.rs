@@ -163,14 +163,14 @@ impl From<store::ChannelState> for ChannelState {
     }
 }
 
-/// What an operator counts in: seconds in reality, blocks on regtest only.
+/// What an operator counts in: seconds in reality, blocks on regtest only. (`Unit` is Kotlin's own.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
-pub enum Unit {
+pub enum TimeUnit {
     Blocks,
     Seconds,
 }
 
-impl From<channel::Unit> for Unit {
+impl From<channel::Unit> for TimeUnit {
     fn from(unit: channel::Unit) -> Self {
         match unit {
             channel::Unit::Blocks => Self::Blocks,
@@ -188,7 +188,7 @@ pub struct ChannelInfo {
     pub funding_kind: FundingKind,
     /// The channel VTXO, `txid:vout`.
     pub funding: String,
-    pub unit: Unit,
+    pub unit: TimeUnit,
     pub capacity_sats: u64,
     /// All that has been paid, by the latest update.
     pub amount_sats: u64,

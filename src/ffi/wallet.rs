@@ -107,11 +107,13 @@ impl Wallet {
 
     /// Moves boarding coins and unsettled VTXOs into one fresh VTXO in the next batch; with `renew` settled ones too,
     /// which gives them the full lifetime again.
+    #[uniffi::method(default(renew = false))]
     pub async fn settle(&self, renew: bool) -> Result<Settlement, WalletError> {
         self.flow(move |wallet| async move { Ok(wallet.settle(renew).await?.into()) }).await
     }
 
     /// Pays from VTXOs to an on-chain address, in the next batch; without an amount everything.
+    #[uniffi::method(default(amount_sats = None))]
     pub async fn withdraw(&self, address: String, amount_sats: Option<u64>) -> Result<Settlement, WalletError> {
         let amount = amount_sats.map(Amount::from_sat);
         self.flow(move |wallet| async move { Ok(wallet.withdraw(&address, amount).await?.into()) }).await
@@ -124,11 +126,13 @@ impl Wallet {
     }
 
     /// What [`Wallet::settle`] would cost.
+    #[uniffi::method(default(renew = false))]
     pub async fn quote_settle(&self, renew: bool) -> Result<Quote, WalletError> {
         self.flow(move |wallet| async move { Ok(wallet.quote_settle(renew).await?.into()) }).await
     }
 
     /// What [`Wallet::withdraw`] would cost.
+    #[uniffi::method(default(amount_sats = None))]
     pub async fn quote_withdraw(&self, address: String, amount_sats: Option<u64>) -> Result<Quote, WalletError> {
         let amount = amount_sats.map(Amount::from_sat);
         self.flow(move |wallet| async move { Ok(wallet.quote_withdraw(&address, amount).await?.into()) }).await
@@ -169,6 +173,7 @@ impl Wallet {
 
     /// Payer: adds to what has been paid. Durable before it returns, needs no network. The same payment id again
     /// (among the last 64 of the channel) adds nothing.
+    #[uniffi::method(default(memo = None))]
     pub async fn pay(
         &self,
         channel_id: String,
@@ -226,6 +231,7 @@ impl Wallet {
     }
 
     /// Receiver: proof of what has been received, for the payer.
+    #[uniffi::method(default(memo = None))]
     pub async fn receipt(&self, channel_id: String, memo: Option<String>) -> Result<String, WalletError> {
         let id = self::channel_id(&channel_id)?;
         self.local(move |wallet| Ok(wallet.receipt(&id, memo.as_deref())?.to_text()?)).await
