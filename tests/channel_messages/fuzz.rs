@@ -38,7 +38,7 @@ fn stable(read: Result<Message, ChannelError>) -> bool {
     true
 }
 
-/// One kind's payload decoder, in binary and behind a right checksum.
+/// One kind's payload decoder, in binary and, every eighth time, as text behind a right checksum.
 fn kind(kind: u8, prefix: &str) {
     let mut rng = pair::rng(u64::from(kind) << 32);
     let all = pairs().iter().flat_map(messages::all).map(|message| message.to_bytes()).collect::<Vec<_>>();
@@ -46,7 +46,7 @@ fn kind(kind: u8, prefix: &str) {
     let (mut read, mut refused) = (0, 0);
     for round in 0..ROUNDS {
         let payload = input(&mut rng, &real);
-        let result = if round % 2 == 0 {
+        let result = if round % 8 != 0 {
             Message::from_bytes(&[&[kind], payload.as_slice()].concat())
         } else {
             Message::parse(&text::encode(prefix, &payload).unwrap())

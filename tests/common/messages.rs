@@ -80,7 +80,9 @@ pub fn all(pair: &Pair) -> Vec<Message> {
 
 /// `count` random bytes.
 pub fn noise(rng: &mut secp256k1::rand::rngs::StdRng, count: usize) -> Vec<u8> {
-    (0..count).map(|_| rng.r#gen()).collect()
+    let mut bytes = vec![0; count];
+    rng.fill(bytes.as_mut_slice());
+    bytes
 }
 
 /// `bytes` with a few random changes: flips, cuts, insertions, repetitions, parts of `other`.
