@@ -40,8 +40,8 @@ impl Wallet {
         let update = update.ok_or(ChannelError::NothingPaid)?;
         let info = self.fresh_info().await?;
         info.check_signer(&loaded.channel.terms.operator, self.now().unix())?;
-        let authorised =
-            self.authorised(loaded, &row.hot)?.ok_or(ChannelError::MissingAuthorisation { channel_id: id })?;
+        let authorised = self.store.read(|db| self.authorised(db, loaded, &row.hot))?;
+        let authorised = authorised.ok_or(ChannelError::MissingAuthorisation { channel_id: id })?;
         let script = authorised.authorisation.script;
         if script != info.checkpoint {
             return Err(WalletError::ReauthorisationNeeded { channel_id: id });

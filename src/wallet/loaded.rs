@@ -9,7 +9,7 @@ use crate::channel::amount::Limits;
 use crate::channel::deadline::{Deadlines, Timing};
 use crate::channel::transactions::CloseTemplate;
 use crate::channel::{Authorisation, Channel, ChannelId, ChannelTerms, Unit};
-use crate::store::{ChannelRecord, HotRow, Role, StoreError};
+use crate::store::{ChannelRecord, Db, HotRow, Role, StoreError};
 
 use super::clock::Now;
 
@@ -65,22 +65,25 @@ impl Wallet {
     }
 
     /// The Authorisation that the hot row names, with its close.
-    pub(super) fn authorised(&self, loaded: &LoadedChannel, hot: &HotRow) -> Result<Option<Arc<Authorised>>> {
+    pub(super) fn authorised(
+        &self,
+        db: &Db<'_>,
+        loaded: &LoadedChannel,
+        hot: &HotRow,
+    ) -> Result<Option<Arc<Authorised>>> {
         let Some(hash) = hot.authorisation_hash else { return Ok(None) };
-        if let Some(cached) = loaded.cached(hash) {
+        if let Some(cached) = loaded.latest().filter(|cached| cached.hash == hash) {
             return Ok(Some(cached));
         }
-        let bytes = self.store.read(|db| db.authorisation(&hot.id))?;
-        let Some(bytes) = bytes else { return Ok(None) };
-        let authorisation = Authorisation::from_bytes(&bytes)?;
-        Ok(Some(loaded.remember(hash, authorisation)?))
+        let Some(bytes) = db.authorisation(&hot.id)? else { return Ok(None) };
+        Ok(Some(loaded.remember(hash, Authorisation::from_bytes(&bytes)?)?))
     }
 }
 
 impl LoadedChannel {
-    pub fn cached(&self, hash: [u8; 32]) -> Option<Arc<Authorised>> {
-        let cached = self.authorised.lock().unwrap_or_else(PoisonError::into_inner);
-        cached.as_ref().filter(|authorised| authorised.hash == hash).cloned()
+    /// What is in memory. Another process may have stored a newer one: only the hash in the hot row decides.
+    pub fn latest(&self) -> Option<Arc<Authorised>> {
+        self.authorised.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Keeps the close of an Authorisation in memory.

@@ -73,15 +73,7 @@ impl Wallet {
         amount: Amount,
         ring: Option<&Ring>,
     ) -> Result<(ChannelUpdate, Option<Authorisation>)> {
-        let known = hot.authorisation_hash.and_then(|hash| loaded.cached(hash));
-        let known = match known {
-            Some(known) => Some(known),
-            None => match (hot.authorisation_hash, db.authorisation(&hot.id)?) {
-                (Some(hash), Some(bytes)) => Some(loaded.remember(hash, Authorisation::from_bytes(&bytes)?)?),
-                _ => None,
-            },
-        };
-        let (authorised, new) = match known {
+        let (authorised, new) = match self.authorised(db, loaded, hot)? {
             Some(known) if known.authorisation.script == info.checkpoint => (known, None),
             _ => {
                 info.checkpoint.check(info.network, &info.forfeit_key)?;

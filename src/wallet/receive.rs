@@ -44,7 +44,7 @@ impl Wallet {
     pub fn receive(&self, message: &UpdateMessage) -> Result<Received> {
         let info = self.info()?;
         let verified = self.verify(message, &info)?;
-        let received = self.store.write(|db| self.take(db, message, &verified, &info))?;
+        let received = self.store.write(|db| self.take(db, message, verified, &info))?;
         self.events.ring();
         Ok(received)
     }
@@ -60,7 +60,7 @@ impl Wallet {
         let answers = self.store.write(|db| {
             let mut answers = Vec::with_capacity(messages.len());
             for (message, verified) in messages.iter().zip(verified) {
-                let answer = verified.and_then(|verified| self.take(db, message, &verified, &info));
+                let answer = verified.and_then(|verified| self.take(db, message, verified, &info));
                 match answer {
                     // A failing disk fails the whole transaction: nothing was taken.
                     Err(WalletError::Store(error)) if error.is_fatal() => return Err(WalletError::Store(error)),
@@ -100,8 +100,27 @@ impl Wallet {
         let loaded = self.loaded(&id)?;
         loaded.check_role(Role::Receiver)?;
         message.update.check_channel(&loaded.channel)?;
-        let hot = self.store.read(|db| db.hot(&id))?.ok_or(WalletError::NotFound)?;
-        let stored = self.authorised(&loaded, &hot)?;
+        // With what is in memory, so that a payment looks into the store once; `take` notices when that is outdated.
+        if let Some(memory) = loaded.latest()
+            && let Ok(verified) = self.verify_for(message, loaded.clone(), Some(memory), info)
+        {
+            return Ok(verified);
+        }
+        let stored = self.store.read(|db| {
+            let hot = db.hot(&id)?.ok_or(WalletError::NotFound)?;
+            self.authorised(db, &loaded, &hot)
+        })?;
+        self.verify_for(message, loaded, stored, info)
+    }
+
+    /// Both signatures, where `stored` is the Authorisation so far.
+    fn verify_for(
+        &self,
+        message: &UpdateMessage,
+        loaded: Arc<LoadedChannel>,
+        stored: Option<Arc<Authorised>>,
+        info: &OperatorInfo,
+    ) -> Result<Verified> {
         let (authorised, new_authorisation) = self.choose_authorisation(message, &loaded, stored, info)?;
         message.update.verify(&loaded.channel, &[&authorised.close])?;
         Ok(Verified { loaded, authorised, new_authorisation })
@@ -136,16 +155,21 @@ impl Wallet {
     }
 
     /// Judges a verified update against what is stored, and stores it where it counts.
-    fn take(&self, db: &Db<'_>, message: &UpdateMessage, verified: &Verified, info: &OperatorInfo) -> Result<Received> {
-        let (loaded, update) = (&verified.loaded, &message.update);
+    fn take(&self, db: &Db<'_>, message: &UpdateMessage, verified: Verified, info: &OperatorInfo) -> Result<Received> {
+        let update = &message.update;
         let hot = db.hot(&update.channel_id)?.ok_or(WalletError::NotFound)?;
-        let stored_script = match hot.authorisation_hash {
-            Some(hash) if hash == verified.authorised.hash => Some(verified.authorised.authorisation.script),
-            Some(hash) => loaded.cached(hash).map(|authorised| authorised.authorisation.script),
-            None => None,
+        let stored = self.authorised(db, &verified.loaded, &hot)?;
+        let is_stored = stored.as_ref().is_some_and(|stored| stored.hash == verified.authorised.hash);
+        let verified = if verified.new_authorisation.is_none() && !is_stored {
+            // Verified with one that another process has replaced since.
+            self.verify_for(message, verified.loaded, stored.clone(), info)?
+        } else {
+            verified
         };
+        let loaded = &verified.loaded;
         let incoming = Judged { update: *update, script: verified.authorised.authorisation.script };
-        let stored = hot.update.map(|update| Judged { update, script: stored_script.unwrap_or(incoming.script) });
+        let stored_script = stored.map_or(incoming.script, |stored| stored.authorisation.script);
+        let stored = hot.update.map(|update| Judged { update, script: stored_script });
         let verdict = judge(stored.as_ref(), &incoming)?;
         if verdict == Verdict::Counts {
             require_open(&hot)?;
@@ -153,7 +177,7 @@ impl Wallet {
             let now = self.now();
             let cutoff = info.check_signer(&loaded.channel.terms.operator, now.unix())?;
             loaded.check_close_by(&now, cutoff)?;
-            self.check_sight(loaded, &hot, verified)?;
+            self.check_sight(loaded, &hot, &verified)?;
         }
         if verdict != Verdict::Replay {
             let authorisation = verified.new_authorisation.as_deref();

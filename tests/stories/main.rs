@@ -4,4 +4,5 @@
 
 mod exits;
 mod life;
+mod two_processes;
 mod world;

@@ -1,0 +1,38 @@
+//! Two processes of one receiver over one file: what one has in memory the other may have replaced in the file.
+
+use regtest::operator::Unit;
+use virtual_channels::channel::ChannelError;
+use virtual_channels::wallet::WalletError;
+
+use crate::world::{World, pay, refused, sats};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authorisation_in_memory_that_the_file_no_longer_has() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 50_000).await;
+    let one = world.wallet("receiver").await;
+    let id = world.open(&payer, &one, 40_000).await;
+    let other = world.wallet("receiver").await;
+    pay(&payer, &one, &id, 1_000, "first");
+    pay(&payer, &other, &id, 1_000, "second");
+    payer.acknowledge(&one.receipt(&id, None).unwrap()).unwrap();
+    let late = payer.pay(&id, sats(500), "third", None).unwrap();
+
+    // The operator asks for another checkpoint script; one process learns it, and gets the amount signed again.
+    world.regtest.operator().await.change(|settings| settings.checkpoint_delay += 1);
+    let error = refused(one.close_channel(&id).await);
+    assert!(matches!(error, WalletError::ReauthorisationNeeded { .. }), "{error}");
+    let again = payer.reauthorise(&id).await.unwrap();
+    assert_eq!(one.receive(&again.message).unwrap().increase, sats(500));
+    payer.acknowledge(&one.receipt(&id, None).unwrap()).unwrap();
+
+    // The signature for the old script must not take the place of the new one.
+    let error = refused(other.receive(&late.message));
+    assert!(matches!(error, WalletError::Channel(ChannelError::UnknownCheckpointScript { .. })), "{error}");
+    let answers = other.receive_many(&[late.message]).unwrap();
+    assert!(matches!(answers[..], [Err(WalletError::Channel(ChannelError::UnknownCheckpointScript { .. }))]));
+    assert_eq!(one.latest_update(&id).unwrap().message.update, again.message.update);
+    // And what is signed for the new one counts, without its Authorisation.
+    assert_eq!(pay(&payer, &other, &id, 250, "fourth").amount, sats(2_750));
+    one.close_channel(&id).await.unwrap();
+}
