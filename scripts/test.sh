@@ -19,7 +19,7 @@ step() {
 
 kotlin() {
     scripts/bindings.sh --built
-    mvn -B -ntp -f android/pom.xml -Dkotlin.compiler.daemon=false -Dlibrary.dir="$CARGO_TARGET_DIR/debug" test
+    mvn -B -ntp -f android/pom.xml -Dkotlin.compiler.daemon=false -Dlibrary.dir="$CARGO_TARGET_DIR/debug" clean test
 }
 
 step "what is needed" scripts/prepare.sh rust lint deny bitcoind kotlin strace
