@@ -11,7 +11,7 @@ use super::{Wallet, WalletError};
 use crate::channel::deadline::{Margins, assumed_batch_expiry, default_locktime};
 use crate::channel::message::{Funding, Invite, Offer};
 use crate::channel::time::locktime;
-use crate::channel::{ChannelId, ChannelTerms, Delay, OperatorInfo, Unit};
+use crate::channel::{ChannelError, ChannelId, ChannelTerms, Delay, OperatorInfo, Unit};
 use crate::store::{Flow, FlowKind};
 
 use super::clock::Now;
@@ -26,6 +26,9 @@ pub enum FundingChoice {
     /// By an ark transaction, at once: the channel is preconfirmed, and the receiver may be offline.
     Offchain,
 }
+
+/// The longest d2 a payer agrees to, in exit delays of the operator.
+const MAX_EXIT_DELAYS: u64 = 8;
 
 /// What a payer wants.
 #[derive(Debug, Clone)]
@@ -63,13 +66,13 @@ impl Wallet {
         match request.funding {
             FundingChoice::Offchain => {
                 if !invite.bounds.offchain_funding {
-                    return Err(crate::channel::ChannelError::FundingKindRefused { kind: "off chain" }.into());
+                    return Err(ChannelError::FundingKindRefused { kind: "off chain" }.into());
                 }
                 self.propose_offchain(invite, request, &info).await
             }
             FundingChoice::Batch | FundingChoice::BatchFromBoarding => {
                 if !invite.bounds.batch_funding {
-                    return Err(crate::channel::ChannelError::FundingKindRefused { kind: "in a batch" }.into());
+                    return Err(ChannelError::FundingKindRefused { kind: "in a batch" }.into());
                 }
                 self.propose_batch(invite, request, &info).await
             }
@@ -203,6 +206,12 @@ impl Wallet {
         let exit = info.unilateral_exit_delay.value();
         let least = exit.max(invite.bounds.min_d1.value()).saturating_add(request.delay_margin);
         let d1 = Delay::at_least(unit, least)?;
+        // d2 is all a payer waits when everybody else is gone: an invite may ask for more, not for months.
+        let longest = exit.saturating_mul(MAX_EXIT_DELAYS);
+        let wait = d1.value().saturating_add(invite.bounds.min_gap.max(d1.value()));
+        if wait > longest.max(d1.value().saturating_mul(2)) {
+            return Err(ChannelError::DelayTooLong { delay: wait, maximum: longest }.into());
+        }
         // The receiver's time to answer an unrolled channel is d2 − d1: as asked for, and at least d1.
         let d2 = Delay::at_least(unit, d1.value().saturating_add(invite.bounds.min_gap.max(d1.value())))?;
         let terms = ChannelTerms {
