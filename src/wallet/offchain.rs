@@ -186,6 +186,11 @@ impl Wallet {
         let mut data: OffchainData = decode(&flow)?;
         let job = self.offchain_job(&flow, &data)?;
         let ark_txid = job.tx.txid();
+        // An earlier process may have come to the end: finalizing again would mark the transaction failed in arkd.
+        if flow.step == step::ANSWERED && self.outputs_exist(operator, ark_txid).await? {
+            self.complete_offchain(&flow, &data, &job).await?;
+            return Ok(ark_txid);
+        }
         if flow.step == step::BUILT {
             let Some(answer) = self.submit(operator, &flow, &job).await? else {
                 // It had been finalized before.
