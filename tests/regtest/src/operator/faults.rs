@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bitcoin::OutPoint;
@@ -55,6 +56,8 @@ pub enum Action {
     LoseAnswer,
     /// The call is carried out, then a bare Internal status comes back.
     AnswerError,
+    /// The call is carried out, no answer ever comes.
+    KeepAnswer,
 }
 
 /// Where in a batch something happens.
@@ -143,6 +146,16 @@ struct Set {
 #[derive(Default)]
 pub struct Faults {
     set: Mutex<Set>,
+    held: AtomicUsize,
+}
+
+/// Something is being held as a test asked for; until this is dropped.
+pub(crate) struct Held<'a>(&'a AtomicUsize);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Faults {
@@ -192,6 +205,16 @@ impl Faults {
     /// How often a call has come in since the start.
     pub fn seen(&self, call: Call) -> u64 {
         self.lock().seen.get(&call).copied().unwrap_or(0)
+    }
+
+    /// How many calls hang and batches stall right now.
+    pub fn held(&self) -> usize {
+        self.held.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn hold(&self) -> Held<'_> {
+        self.held.fetch_add(1, Ordering::SeqCst);
+        Held(&self.held)
     }
 
     pub(crate) fn take_call(&self, call: Call) -> Option<Action> {

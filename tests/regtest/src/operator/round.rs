@@ -361,8 +361,11 @@ impl Batch {
         if faults.take(Knob::DropStreams(phase)) {
             self.shared.events.drop_all();
         }
-        while faults.holds(Knob::Stall(phase)) {
-            sleep(Duration::from_millis(50)).await;
+        if faults.holds(Knob::Stall(phase)) {
+            let _held = faults.hold();
+            while faults.holds(Knob::Stall(phase)) {
+                sleep(Duration::from_millis(50)).await;
+            }
         }
         if faults.take(Knob::FailBatch(phase)) {
             return Err(broken(format!("failed on purpose: {phase:?}")));

@@ -37,6 +37,12 @@ struct Afterwards {
 }
 
 impl Service {
+    /// Until the caller gives up.
+    async fn hang(&self) {
+        let _held = self.shared.faults.hold();
+        std::future::pending::<()>().await;
+    }
+
     /// Headers, and the faults that come before the work.
     async fn enter<Q>(&self, call: Call, request: &Request<Q>, ark: bool) -> Result<Afterwards, Status> {
         let line = request.extensions().get::<Arc<Line>>().cloned();
@@ -48,7 +54,7 @@ impl Service {
                 }
                 return Err(Status::unavailable("dropped on purpose"));
             }
-            Some(Action::Hang) => std::future::pending::<()>().await,
+            Some(Action::Hang) => self.hang().await,
             Some(Action::Delay(time)) => tokio::time::sleep(*time).await,
             Some(Action::Refuse(code, text)) => return Err(super::errors::refuse(*code, text.clone()).into()),
             Some(Action::Status(code, text)) => return Err(Status::new(*code, text.clone())),
@@ -81,6 +87,10 @@ impl Service {
             (Some(Action::RawGarbage), Some(line)) => {
                 line.spoil();
                 result.map(Response::new)
+            }
+            (Some(Action::KeepAnswer), _) => {
+                self.hang().await;
+                Err(Status::unavailable("kept on purpose"))
             }
             (Some(Action::AnswerError), _) => Err(Status::internal("something went wrong")),
             (Some(Action::Garbage), _) => result.map(|a| Response::new(garble(&a))),
