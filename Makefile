@@ -5,9 +5,14 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench bindings fmt
 
-# Outside the checkout, so that a clean clone starts from what was built before.
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/virtual-channels
-export CARGO_TARGET_DIR ?= $(cache)/target
+ifndef CARGO_TARGET_DIR
+# Outside the checkout, so that a clean clone starts from what was built before; and slim, since it is built from clean
+# clones more often than changed in place.
+export CARGO_TARGET_DIR := $(cache)/target
+export CARGO_INCREMENTAL := 0
+export CARGO_PROFILE_DEV_DEBUG := line-tables-only
+endif
 export PATH := $(PATH):$(HOME)/.cargo/bin
 debug := $(CARGO_TARGET_DIR)/debug
 # The Kotlin test starts this program: bitcoind, Esplora, faucet and operator in one.
