@@ -23,12 +23,12 @@ fn compare(answers: Vec<String>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ours_in_seconds() {
-    compare(refusals::all(&Target::ours(Unit::Seconds).await).await);
+    compare(refusals::all(&Target::ours(Unit::Seconds, 10).await).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ours_in_blocks() {
-    compare(refusals::all(&Target::ours(Unit::Blocks).await).await);
+    compare(refusals::all(&Target::ours(Unit::Blocks, 10).await).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -105,7 +105,7 @@ async fn raw_refusals_have_the_recorded_code_and_status() {
             judge.call(at).await;
         }
         let mut compared = 0;
-        for call in vectors::wire(name) {
+        for call in vectors::wire_calls(name) {
             let Some(answer) = vectors::send_raw(&operator, &call).await else { continue };
             match (call["status"].as_i64(), answer) {
                 (Some(status), Err(got)) => {

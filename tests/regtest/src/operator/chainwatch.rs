@@ -13,22 +13,29 @@ use super::script::Delay;
 use super::shared::Shared;
 use super::state::{Book, Stage};
 use super::subscription::Change;
+use crate::node::Confirmed;
 
-/// Looks at every new block, for ever.
+/// Looks at the mempool and at every new block, for ever.
 pub async fn run(shared: Arc<Shared>) {
-    let mut seen: Option<u32> = None;
+    let mut known = HashSet::new();
     loop {
+        mempool(&shared, &mut known).await;
         if let Ok(tip) = shared.node.tip().await {
+            let seen = shared.with_book(|b| b.watched);
             // After a reorg the blocks from the fork on are looked at again: going back a few blocks is enough for tests.
             let from = seen.map_or(tip.height.saturating_sub(1), |s| s.saturating_sub(6).min(tip.height));
             if seen != Some(tip.height) {
                 for height in from..=tip.height {
                     if let Ok((hash, time, transactions)) = shared.node.block_transactions(height).await {
-                        let confirmed = crate::node::Confirmed { height, block_time: time, block_hash: hash };
-                        block(&shared, &confirmed, &transactions).await;
+                        let confirmed = Confirmed { height, block_time: time, block_hash: hash };
+                        let txids: Vec<Txid> = transactions.iter().map(Transaction::compute_txid).collect();
+                        shared.with_book(|book| txids.iter().for_each(|t| confirm(book, t, &confirmed)));
+                        if seen.is_none_or(|s| height > s) {
+                            appeared(&shared, &txids).await;
+                        }
                     }
                 }
-                seen = Some(tip.height);
+                shared.with_book(|b| b.watched = Some(tip.height));
             }
             expire(&shared, tip.height);
         }
@@ -36,24 +43,28 @@ pub async fn run(shared: Arc<Shared>) {
     }
 }
 
-async fn block(shared: &Shared, confirmed: &crate::node::Confirmed, transactions: &[Transaction]) {
-    let mut answers = Vec::new();
-    shared.with_book(|book| {
-        for tx in transactions {
-            let txid = tx.compute_txid();
-            confirm(book, &txid, confirmed);
-            answers.extend(unrolled(book, &txid));
-        }
-    });
+/// arkd takes a VTXO for unrolled as soon as its transaction is in the mempool.
+async fn mempool(shared: &Shared, known: &mut HashSet<Txid>) {
+    let Ok(answer) = shared.node.call("getrawmempool", Vec::new()).await else { return };
+    let listed = answer.as_array().into_iter().flatten().filter_map(|t| t.as_str()?.parse::<Txid>().ok());
+    let now: HashSet<Txid> = listed.collect();
+    let new: Vec<Txid> = now.difference(known).copied().collect();
+    *known = now;
+    appeared(shared, &new).await;
+}
+
+async fn appeared(shared: &Shared, txids: &[Txid]) {
+    let answers: Vec<Transaction> = shared.with_book(|book| txids.iter().flat_map(|t| unrolled(book, t)).collect());
     for answer in answers {
-        // One attempt, as arkd: whoever needs the answer on chain sends it, too.
+        // One attempt when it is in the mempool and one when it is in a block, as arkd; whoever needs the answer on chain sends
+        // it, too.
         let _ = shared.node.cpfp(&answer, bitcoin::Amount::from_sat(2_000)).await;
     }
 }
 
-fn confirm(book: &mut Book, txid: &Txid, confirmed: &crate::node::Confirmed) {
+fn confirm(book: &mut Book, txid: &Txid, confirmed: &Confirmed) {
     let Some(batch) = book.batches.get_mut(txid) else { return };
-    if batch.confirmed.is_some() {
+    if batch.confirmed.is_some_and(|c| c.block_hash == confirmed.block_hash) {
         return;
     }
     batch.confirmed = Some(*confirmed);
@@ -72,7 +83,8 @@ fn unrolled(book: &mut Book, txid: &Txid) -> Vec<Transaction> {
     let mut answers = Vec::new();
     for place in places {
         let Some(vtxo) = book.vtxos.get_mut(&place) else { continue };
-        if std::mem::replace(&mut vtxo.unrolled, true) || !vtxo.spent {
+        vtxo.unrolled = true;
+        if !vtxo.spent {
             continue;
         }
         let (settled_by, ark_txid) = (vtxo.settled_by, vtxo.ark_txid);

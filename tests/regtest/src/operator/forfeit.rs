@@ -41,12 +41,7 @@ impl Forfeits {
 
     /// Have all come?
     pub fn complete(&self) -> bool {
-        self.missing().is_empty()
-    }
-
-    /// Whose have not.
-    pub fn missing(&self) -> Vec<Vtxo> {
-        self.wanted.iter().filter(|v| !self.given.contains_key(&v.outpoint)).cloned().collect()
+        self.wanted.iter().all(|v| self.given.contains_key(&v.outpoint))
     }
 
     /// Takes signed forfeits: each must be exactly the transaction that the operator would build. Signatures are judged later.

@@ -192,6 +192,8 @@ pub struct Book {
     pub locked: HashSet<OutPoint>,
     pub session: Option<Session>,
     pub bans: Bans,
+    /// The last block that was looked at.
+    pub watched: Option<u32>,
 }
 
 impl Book {

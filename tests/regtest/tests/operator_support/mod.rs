@@ -1,33 +1,25 @@
 //! A small Ark client for the tests of the operator: one party, everything in memory, no care for mistakes of others.
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod follow;
 pub mod target;
-
-use std::collections::HashMap;
-use std::time::Duration;
+mod tree;
 
 use bitcoin::absolute::LockTime;
-use bitcoin::hashes::Hash;
 use bitcoin::key::{Keypair, Secp256k1};
 use bitcoin::psbt::Psbt;
 use bitcoin::secp256k1::SecretKey;
-use bitcoin::sighash::{Prevouts, SighashCache};
 use bitcoin::transaction::Version;
-use bitcoin::{
-    Amount, OutPoint, PublicKey, ScriptBuf, Sequence, TapNodeHash, TapSighashType, Transaction, TxIn, TxOut, Txid,
-    Witness, XOnlyPublicKey,
-};
-use musig::musig::{
-    AggregatedNonce, KeyAggCache, PublicNonce, SecretNonce, Session, SessionSecretRand, new_nonce_pair,
-};
+use bitcoin::{Amount, OutPoint, PublicKey, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, XOnlyPublicKey};
 use regtest::Node;
 use regtest::operator::script::{Delay, Leaf, LeafTree, anchor};
 use regtest::operator::wire::ark_service_client::ArkServiceClient;
-use regtest::operator::wire::get_event_stream_response::Event;
 use regtest::operator::wire::indexer_service_client::IndexerServiceClient;
 use regtest::operator::{Operator, psbt, wire};
+use tonic::Status;
 use tonic::transport::Channel;
-use tonic::{Status, Streaming};
+
+pub use follow::{Stream, Trick};
 
 pub type Ark = ArkServiceClient<Channel>;
 pub type Indexer = IndexerServiceClient<Channel>;
@@ -66,6 +58,10 @@ pub struct Party {
     pub ark: Ark,
     pub indexer: Indexer,
     pub info: wire::GetInfoResponse,
+    /// What this party does wrong in a batch.
+    pub trick: Option<Trick>,
+    /// What it was told for that.
+    pub log: Vec<String>,
 }
 
 pub fn leaf_of(keys: &[XOnlyPublicKey]) -> Leaf {
@@ -167,7 +163,8 @@ impl Party {
         let key = Keypair::from_secret_key(&Secp256k1::new(), &random_secret());
         let mut ark = Ark::connect(url.clone()).await.unwrap();
         let info = ark.get_info(wire::GetInfoRequest {}).await.unwrap().into_inner();
-        Party { key, cosigner: random_secret(), ark, indexer: Indexer::connect(url).await.unwrap(), info }
+        let indexer = Indexer::connect(url).await.unwrap();
+        Party { key, cosigner: random_secret(), ark, indexer, info, trick: None, log: Vec::new() }
     }
 
     /// The operator's signer.
@@ -245,119 +242,12 @@ impl Party {
         let mut topics: Vec<String> = coins.iter().map(|c| c.outpoint.to_string()).collect();
         topics.push(self.cosigner_key());
         let stream = self.ark.get_event_stream(wire::GetEventStreamRequest { topics }).await.unwrap().into_inner();
-        Stream { stream, seen: Vec::new() }
+        Stream::new(stream)
     }
 
     pub async fn vtxos(&mut self, script: &ScriptBuf) -> Vec<wire::IndexerVtxo> {
         let request = wire::GetVtxosRequest { scripts: vec![script.to_hex_string()], ..Default::default() };
         self.indexer.get_vtxos(request).await.unwrap().into_inner().vtxos
-    }
-
-    /// Registers, goes through the whole batch, and returns the commitment's id or why the batch failed.
-    pub async fn settle(&mut self, coins: &[Coin], outputs: Vec<TxOut>) -> Result<Txid, String> {
-        let mut stream = self.listen(coins).await;
-        let id = self.register(coins, outputs).await.map_err(|e| e.message().to_owned())?;
-        self.follow(&mut stream, Some(id), coins).await
-    }
-
-    /// Follows one batch to its end.
-    pub async fn follow(&mut self, stream: &mut Stream, id: Option<String>, coins: &[Coin]) -> Result<Txid, String> {
-        let mut run = Run::default();
-        loop {
-            match stream.next().await.ok_or("stream ended")? {
-                Event::BatchStarted(started) => {
-                    run = Run { batch: started.id, expiry: started.batch_expiry as u32, ..Run::default() };
-                    if let Some(id) = &id {
-                        let request = wire::ConfirmRegistrationRequest { intent_id: id.clone() };
-                        self.ark.confirm_registration(request).await.map_err(|e| e.message().to_owned())?;
-                    }
-                }
-                Event::TreeTx(tx) => {
-                    let packet = psbt::decode(&tx.tx).unwrap();
-                    let list = if tx.batch_index == 0 { &mut run.tree } else { &mut run.connectors };
-                    list.push((packet, tx.topic));
-                }
-                Event::TreeSigningStarted(started) => {
-                    run.commitment = Some(psbt::decode(&started.unsigned_commitment_tx).unwrap());
-                    let nonces = run.make_nonces(&self.cosigner, key_of(&self.info.forfeit_pubkey));
-                    let request = wire::SubmitTreeNoncesRequest {
-                        batch_id: run.batch.clone(),
-                        pubkey: self.cosigner_key(),
-                        tree_nonces: nonces,
-                    };
-                    self.ark.submit_tree_nonces(request).await.map_err(|e| e.message().to_owned())?;
-                }
-                Event::TreeNoncesAggregated(all) => {
-                    let tree_signatures = run.sign(&self.cosigner, &all.tree_nonces);
-                    let request = wire::SubmitTreeSignaturesRequest {
-                        batch_id: run.batch.clone(),
-                        pubkey: self.cosigner_key(),
-                        tree_signatures,
-                    };
-                    self.ark.submit_tree_signatures(request).await.map_err(|e| e.message().to_owned())?;
-                }
-                Event::TreeSignature(signature) => run.check(&signature),
-                Event::BatchFinalization(end) => {
-                    let request = self.forfeits(&run, psbt::decode(&end.commitment_tx).unwrap(), coins);
-                    if !request.signed_forfeit_txs.is_empty() || !request.signed_commitment_tx.is_empty() {
-                        self.ark.submit_signed_forfeit_txs(request).await.map_err(|e| e.message().to_owned())?;
-                    }
-                }
-                Event::BatchFinalized(done) => return Ok(done.commitment_txid.parse().unwrap()),
-                Event::BatchFailed(failed) => return Err(failed.reason),
-                _ => {}
-            }
-        }
-    }
-
-    fn forfeits(&self, run: &Run, mut commitment: Psbt, coins: &[Coin]) -> wire::SubmitSignedForfeitTxsRequest {
-        let mut request = wire::SubmitSignedForfeitTxsRequest::default();
-        let prevouts_of_commitment = prevouts(&commitment);
-        let inputs: Vec<OutPoint> = commitment.unsigned_tx.input.iter().map(|i| i.previous_output).collect();
-        let mut boarding = false;
-        for coin in coins {
-            if let Some(at) = inputs.iter().position(|i| *i == coin.outpoint) {
-                commitment.inputs[at].tap_scripts.clear();
-                coin.fill(&mut commitment.inputs[at]);
-                boarding = true;
-                continue;
-            }
-            let topic = coin.outpoint.to_string();
-            let leaf =
-                run.connectors.iter().find(|(p, t)| t == &vec![topic.clone()] && p.unsigned_tx.output.len() == 2);
-            let Some((connector, _)) = leaf else { continue };
-            let at = OutPoint::new(connector.unsigned_tx.compute_txid(), 0);
-            let output = connector.unsigned_tx.output[0].clone();
-            request.signed_forfeit_txs.push(self.forfeit(coin, at, output).to_string());
-        }
-        if boarding {
-            sign(&mut commitment, &prevouts_of_commitment, &self.key);
-            request.signed_commitment_tx = commitment.to_string();
-        }
-        request
-    }
-
-    pub fn forfeit(&self, coin: &Coin, connector: OutPoint, output: TxOut) -> Psbt {
-        let input = |previous_output| TxIn {
-            previous_output,
-            script_sig: ScriptBuf::new(),
-            sequence: Sequence::MAX,
-            witness: Witness::new(),
-        };
-        let pays = TxOut { value: Amount::from_sat(coin.amount) + output.value, script_pubkey: self.forfeit_script() };
-        let tx = Transaction {
-            version: Version(3),
-            lock_time: LockTime::ZERO,
-            input: vec![input(coin.outpoint), input(connector)],
-            output: vec![pays, anchor()],
-        };
-        let mut packet = Psbt::from_unsigned_tx(tx).unwrap();
-        packet.inputs[0].witness_utxo = Some(coin.output());
-        packet.inputs[1].witness_utxo = Some(output);
-        coin.fill(&mut packet.inputs[0]);
-        let prevouts = prevouts(&packet);
-        sign(&mut packet, &prevouts, &self.key);
-        packet
     }
 
     /// Checkpoints and ark transaction over these coins, the ark transaction signed by this party.
@@ -426,117 +316,8 @@ impl Party {
     }
 }
 
-/// An event stream with a deadline on every event.
-pub struct Stream {
-    stream: Streaming<wire::GetEventStreamResponse>,
-    pub seen: Vec<Event>,
-}
-
-impl Stream {
-    pub async fn next(&mut self) -> Option<Event> {
-        let next =
-            tokio::time::timeout(Duration::from_secs(30), self.stream.message()).await.expect("an event in time");
-        let event = next.ok().flatten()?.event?;
-        self.seen.push(event.clone());
-        Some(event)
-    }
-}
-
-#[derive(Default)]
-struct Run {
-    batch: String,
-    expiry: u32,
-    tree: Vec<(Psbt, Vec<String>)>,
-    connectors: Vec<(Psbt, Vec<String>)>,
-    commitment: Option<Psbt>,
-    nodes: HashMap<Txid, Node_>,
-}
-
-struct Node_ {
-    cache: KeyAggCache,
-    key: XOnlyPublicKey,
-    message: [u8; 32],
-    secret: Option<SecretNonce>,
-}
-
-fn cosigners(packet: &Psbt) -> Vec<musig::PublicKey> {
-    let fields = packet.inputs[0].unknown.iter().filter(|(k, _)| k.key.starts_with(b"cosigner"));
-    fields.map(|(_, v)| musig::PublicKey::from_byte_array_compressed(v[..].try_into().unwrap()).unwrap()).collect()
-}
-
-impl Run {
-    fn make_nonces(&mut self, own: &SecretKey, forfeit: XOnlyPublicKey) -> HashMap<String, String> {
-        let sweep = TapNodeHash::from(Leaf::after(Delay::from_setting(self.expiry), forfeit).hash());
-        let commitment = self.commitment.as_ref().unwrap();
-        let mut outputs = HashMap::from([(
-            OutPoint::new(commitment.unsigned_tx.compute_txid(), 0),
-            commitment.unsigned_tx.output[0].clone(),
-        )]);
-        for (packet, _) in &self.tree {
-            let txid = packet.unsigned_tx.compute_txid();
-            outputs.extend(
-                packet.unsigned_tx.output.iter().enumerate().map(|(i, o)| (OutPoint::new(txid, i as u32), o.clone())),
-            );
-        }
-        let keypair = musig::Keypair::from_secret_bytes(own.secret_bytes()).unwrap();
-        let public = musig::PublicKey::from_keypair(&keypair);
-        let mut result = HashMap::new();
-        for (packet, _) in &self.tree {
-            let keys = cosigners(packet);
-            assert!(keys.is_sorted_by_key(|k| k.serialize()), "cosigners are sorted");
-            if !keys.contains(&public) {
-                continue;
-            }
-            let mut cache = KeyAggCache::new(&keys.iter().collect::<Vec<_>>());
-            let internal = XOnlyPublicKey::from_slice(&cache.agg_pk().to_byte_array()).unwrap();
-            let tweak = bitcoin::TapTweakHash::from_key_and_tweak(internal, Some(sweep)).to_byte_array();
-            let full = cache.pubkey_xonly_tweak_add(&musig::Scalar::from_be_bytes(tweak).unwrap()).unwrap();
-            let key = XOnlyPublicKey::from_slice(&full.x_only_public_key().0.to_byte_array()).unwrap();
-            let tx = &packet.unsigned_tx;
-            let prevout = outputs.get(&tx.input[0].previous_output).expect("the parent is known").clone();
-            assert_eq!(&prevout.script_pubkey.as_bytes()[2..], key.serialize(), "the parent pays the aggregated key");
-            assert_eq!(prevout.value, tx.output.iter().map(|o| o.value).sum(), "amounts add up");
-            let message = SighashCache::new(tx)
-                .taproot_key_spend_signature_hash(0, &Prevouts::All(&[prevout]), TapSighashType::Default)
-                .unwrap()
-                .to_byte_array();
-            let rand = SessionSecretRand::assume_uniformly_random(regtest::operator::musig::random());
-            let (secret, nonce) = new_nonce_pair(rand, Some(&cache), None, public, Some(&message), None);
-            result.insert(tx.compute_txid().to_string(), hex(&nonce.serialize()));
-            self.nodes.insert(tx.compute_txid(), Node_ { cache, key, message, secret: Some(secret) });
-        }
-        result
-    }
-
-    fn sign(&mut self, own: &SecretKey, aggregated: &HashMap<String, String>) -> HashMap<String, String> {
-        let keypair = musig::Keypair::from_secret_bytes(own.secret_bytes()).unwrap();
-        self.nodes
-            .iter_mut()
-            .filter_map(|(txid, node)| {
-                let nonce: AggregatedNonce = aggregated[&txid.to_string()].parse().unwrap();
-                let session = Session::new(&node.cache, nonce, &node.message);
-                let signature = session.partial_sign(node.secret.take()?, &keypair, &node.cache);
-                Some((txid.to_string(), hex(&signature.serialize())))
-            })
-            .collect()
-    }
-
-    fn check(&self, signature: &wire::TreeSignatureEvent) {
-        let Some(node) = self.nodes.get(&signature.txid.parse::<Txid>().unwrap()) else { return };
-        let bytes = <Vec<u8> as bitcoin::hex::FromHex>::from_hex(&signature.signature).unwrap();
-        let parsed = bitcoin::secp256k1::schnorr::Signature::from_slice(&bytes).unwrap();
-        let message = bitcoin::secp256k1::Message::from_digest(node.message);
-        Secp256k1::new().verify_schnorr(&parsed, &message, &node.key).expect("the tree signature verifies");
-    }
-}
-
 pub fn hex(bytes: &[u8]) -> String {
     bitcoin::hex::DisplayHex::to_lower_hex_string(bytes)
-}
-
-/// Unused here, but what a client must be able to read.
-pub fn parse_nonce(text: &str) -> PublicNonce {
-    text.parse().unwrap()
 }
 
 /// The code in a refusal's details.

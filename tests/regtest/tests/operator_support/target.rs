@@ -13,9 +13,9 @@ pub enum Target {
 }
 
 impl Target {
-    pub async fn ours(unit: Unit) -> Target {
+    pub async fn ours(unit: Unit, session: u64) -> Target {
         let node = Node::start().await.unwrap();
-        let settings = Settings { session: Duration::from_secs(10), ..Settings::for_unit(unit) };
+        let settings = Settings { session: Duration::from_secs(session), ..Settings::for_unit(unit) };
         let operator = Box::new(Operator::start(node.clone(), settings).await.unwrap());
         Target::Ours { node, operator }
     }
