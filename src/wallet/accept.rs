@@ -131,7 +131,9 @@ impl Wallet {
             Some(_) => Err(crate::channel::ChannelError::InviteUsed.into()),
             None => {
                 // The same offer may be accepted again until it has become a channel, no other one.
-                db.mark_invite_used(&invite.id())?;
+                if db.invite(&invite.id())?.is_some_and(|stored| !stored.used) {
+                    db.mark_invite_used(&invite.id())?;
+                }
                 db.set_meta(&accepted_key(&invite.id()), &id)?;
                 let step = step::REGISTERING.to_string();
                 Ok(db.insert_flow(&Flow {

@@ -31,6 +31,7 @@ mod quote;
 mod receive;
 mod refund;
 mod resume;
+mod retry;
 mod send;
 mod settle;
 mod time;

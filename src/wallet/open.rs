@@ -8,17 +8,11 @@ use super::batch::{BatchData, OutcomeData, decode, encode, step};
 use super::error::Result;
 use super::events::{EventKind, Step};
 use super::propose::PROPOSED;
+use super::retry::{Retry, silence};
 use super::{Wallet, WalletError};
 use crate::channel::message::{Accept, Offer};
 use crate::channel::{Authorisation, Channel, ChannelId};
-use crate::operator::{OperatorError, Phase};
 use crate::store::{ChannelRecord, ChannelState, Db, Flow, FlowKind, FundingKind, Role};
-
-/// The operator's word for a co-signer that did not sign in time.
-const SILENCE: &str = "SIGNING_SESSION_TIMED_OUT";
-
-/// So many sessions that may have counted against the inputs end an opening.
-const MAX_CONVICTIONS: u32 = 2;
 
 impl Wallet {
     /// Opens the channel of an accepted offer: joins batches until one makes it or the Accept ends. The channel takes
@@ -69,11 +63,9 @@ impl Wallet {
     }
 
     /// Joins batches for an opening at [`step::REGISTERING`] while the receiver listens.
-    ///
-    /// A batch that ended while the tree was signed counts against the input scripts, and the third such bans them: so
-    /// a receiver that stays silent ends this at once, and breaks of our own end it before the third.
+    /// A receiver that stays silent ends it at once.
     pub(super) async fn open_until_accept_ends(&self, id: [u8; 32]) -> Result<ChannelId> {
-        let mut convictions = 0;
+        let mut retry = Retry::new(self.info()?.session_seconds);
         loop {
             let mut error = match self.run_batch(id).await {
                 Ok(outcome) => return self.complete_opening(id, &outcome, Role::Payer),
@@ -83,19 +75,14 @@ impl Wallet {
             let flow = self.store.read(|db| db.flow(&id))?.ok_or(WalletError::NotFound)?;
             let data: BatchData = decode(&flow)?;
             let valid_until = data.opening.as_ref().map_or(0, |opening| opening.valid_until);
-            let mut retry = matches!(&error, WalletError::Operator(error) if error.is_batch_failure());
-            if let WalletError::Operator(OperatorError::BatchFailed { reason, phase }) = &error {
-                convictions += u32::from(matches!(phase, Phase::Signing | Phase::Finalizing));
-                if reason.contains(SILENCE) {
-                    retry = false;
-                    error = WalletError::NotOpened { why: reason.clone() };
-                }
-            } else if retry {
-                convictions += 1;
-            }
-            if retry && convictions < MAX_CONVICTIONS && self.now().wall < valid_until {
+            let pause = retry.after(&error).filter(|pause| self.now().wall + pause.as_secs() < valid_until);
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
                 self.events.progress(&id, Step::BatchRetry);
                 continue;
+            }
+            if let Some(why) = silence(&error) {
+                error = WalletError::NotOpened { why };
             }
             self.fail_opening(id, &data, &error).await?;
             return Err(error);

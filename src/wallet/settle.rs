@@ -6,6 +6,7 @@ use super::batch::{BatchData, InputData, OutcomeData, OutputData};
 use super::coins::{Coin, CoinKind, sum};
 use super::error::Result;
 use super::propose::pick_with_change;
+use super::retry::Retry;
 use super::{Wallet, WalletError};
 use crate::channel::OperatorInfo;
 use crate::channel::terms::tagged_hash;
@@ -185,8 +186,7 @@ impl Wallet {
 
     /// A few attempts at a batch; afterwards the flow is gone, unless its outcome is not known.
     pub(super) async fn try_batch(&self, id: [u8; 32], data: &BatchData) -> Result<OutcomeData> {
-        const ATTEMPTS: u32 = 3;
-        let mut attempt = 1;
+        let mut retry = Retry::new(self.info()?.session_seconds);
         loop {
             match self.run_batch(id).await {
                 Ok(outcome) => {
@@ -194,11 +194,12 @@ impl Wallet {
                     return Ok(outcome);
                 }
                 Err(error @ WalletError::BatchUndecided { .. }) => return Err(error),
-                Err(WalletError::Operator(error)) if error.is_batch_failure() && attempt < ATTEMPTS => {
-                    attempt += 1;
-                    self.events.progress(&id, super::Step::BatchRetry);
-                }
                 Err(error) => {
+                    if let Some(pause) = retry.after(&error) {
+                        tokio::time::sleep(pause).await;
+                        self.events.progress(&id, super::Step::BatchRetry);
+                        continue;
+                    }
                     // Best effort: an intent that stays behind only locks our own coins until it ends.
                     let _ = self.delete_intents(data).await;
                     self.store.write(|db| db.delete_flow(&id))?;

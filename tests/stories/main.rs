@@ -4,5 +4,7 @@
 
 mod exits;
 mod life;
+mod opening;
+mod opening_faults;
 mod two_processes;
 mod world;

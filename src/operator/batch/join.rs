@@ -7,11 +7,11 @@ use bitcoin::secp256k1::PublicKey;
 use bitcoin::{OutPoint, TxOut};
 use tokio::time::{Instant, timeout_at};
 
-use super::session::{Party, Ready, Session, Step};
+use super::session::{Party, Ready, Session, Step, batch_over};
 use super::{BatchInput, BatchObserver, BatchOutcome, BatchOutput, BatchPlan, InputKind, commitment, forfeit};
 use crate::channel::intent::{Intent, IntentInput, IntentMessage};
 use crate::operator::client::ArkClient;
-use crate::operator::error::OperatorError;
+use crate::operator::error::{OperatorError, Phase};
 use crate::operator::events::{BACKOFF, Event, EventStream};
 use crate::operator::{Operator, decode, wire};
 
@@ -66,7 +66,7 @@ async fn follow(
     observer: &mut dyn BatchObserver,
     sent: &mut bool,
 ) -> Result<BatchOutcome, OperatorError> {
-    let deadline = Instant::now() + session_limit(operator);
+    let mut deadline = Instant::now() + session_limit(operator);
     let mut outcome = None;
     loop {
         let late = || Err(OperatorError::StreamEnded { why: "no end of the batch came".into() });
@@ -82,7 +82,11 @@ async fn follow(
                 observer.ready(&ready.outcome)?;
                 let signed = signatures.sign(operator, &ready)?;
                 *sent = true;
-                signed.send(operator).await?;
+                if signed.send(operator).await.is_err() {
+                    // What has left may count all the same: only the batch's end tells, and that cannot be far.
+                    let session = Duration::from_secs(operator.info().session_seconds.saturating_mul(2));
+                    deadline = deadline.min(Instant::now() + session + Duration::from_secs(5));
+                }
                 outcome = Some(ready.outcome);
             }
         }
@@ -121,7 +125,8 @@ async fn wait<'a>(
         }
         let session = Session::new(operator, party, &event)?;
         observer.started(&session.batch_id, session.expiry)?;
-        operator.confirm_registration(intent_id).await?;
+        let confirmed = operator.confirm_registration(intent_id).await;
+        confirmed.map_err(|error| batch_over(error, Phase::Started))?;
         return Ok(session);
     }
 }
@@ -129,7 +134,11 @@ async fn wait<'a>(
 /// Opens the stream again, with growing pauses, for as long as the caller waits.
 pub(super) async fn reopen(operator: &Operator, topics: Vec<String>, failures: &mut usize) -> EventStream {
     loop {
-        let pause = BACKOFF.get(*failures).or(BACKOFF.last()).copied().unwrap_or(1);
+        // At once after the first break: the others of a batch do not wait long.
+        let pause = match *failures {
+            0 => 0,
+            failures => BACKOFF.get(failures - 1).or(BACKOFF.last()).copied().unwrap_or(1),
+        };
         *failures += 1;
         tokio::time::sleep(Duration::from_secs(pause)).await;
         if let Ok(stream) = EventStream::open(operator, topics.clone()).await {

@@ -160,7 +160,8 @@ impl<'a> Session<'a> {
             async move { client.submit_tree_nonces(request).await }
         };
         self.phase = Phase::Signing;
-        self.operator.call("SubmitTreeNonces", CALL_LIMIT, send).await?;
+        let taken = self.operator.call("SubmitTreeNonces", CALL_LIMIT, send).await;
+        taken.map_err(|error| batch_over(error, self.phase))?;
         self.commitment = Some(commitment);
         self.signing = Some((tree, signer));
         Ok(Step::On)
@@ -182,7 +183,8 @@ impl<'a> Session<'a> {
         };
         // Once only, whatever comes of it.
         self.signed = true;
-        self.operator.call("SubmitTreeSignatures", CALL_LIMIT, send).await?;
+        let taken = self.operator.call("SubmitTreeSignatures", CALL_LIMIT, send).await;
+        taken.map_err(|error| batch_over(error, self.phase))?;
         Ok(Step::Signed)
     }
 
@@ -240,5 +242,16 @@ impl<'a> Session<'a> {
             Some(commitment) if self.ready && commitment.compute_txid() == txid => Ok(Step::Finalized),
             _ => Err(OperatorError::refuse(format!("{txid} was finalized, which is not the checked batch"))),
         }
+    }
+}
+
+/// A call of the session that is refused: the batch has ended, or ends without us. Its failure may still be on its way
+/// over the stream.
+pub(super) fn batch_over(error: OperatorError, phase: Phase) -> OperatorError {
+    match error {
+        OperatorError::Refused { call, error } => {
+            OperatorError::BatchFailed { reason: short(&format!("{call} was refused: {error}")), phase }
+        }
+        other => other,
     }
 }
