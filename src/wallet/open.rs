@@ -45,7 +45,7 @@ impl Wallet {
                     .write::<_, WalletError>(|db| Ok(db.update_flow(&id, step, step, &encode(&data)?, now)?))?;
                 let undecided = data.latest_attempt();
                 let flow = Flow { data: encode(&data)?, ..flow };
-                return self.continue_opening(&flow).await?.ok_or_else(|| match undecided {
+                return self.continue_opening(&flow).await?.ok_or(match undecided {
                     Some(txid) => WalletError::BatchUndecided { txid },
                     None => WalletError::NotFound,
                 });
