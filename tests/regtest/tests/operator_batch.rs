@@ -8,6 +8,7 @@ use std::time::Duration;
 use bitcoin::{Amount, OutPoint, TxOut, Txid};
 use operator_support::{Coin, Party, code};
 use regtest::Node;
+use regtest::operator::wire::get_event_stream_response::Event;
 use regtest::operator::wire::{self, IndexerVtxo};
 use regtest::operator::{Operator, Settings, Unit};
 
@@ -143,6 +144,13 @@ async fn two_cosigners_sign_one_intent_and_a_silent_one_gets_the_payer_banned() 
     let id = payer.register_with(&coins, vec![payer.vtxo_output(100_000)], &cosigners, &[]).await.unwrap();
     let both = tokio::join!(payer.follow(&mut stream, Some(id), &coins), receiver.follow(&mut other, None, &[]));
     assert_eq!(both.0.unwrap(), both.1.unwrap());
+    for (who, seen) in [("payer", &stream.seen), ("receiver", &other.seen)] {
+        assert_eq!(
+            seen.iter().map(|e| (shape(e).0.to_owned(), shape(e).1)).collect::<Vec<_>>(),
+            recorded(who),
+            "as a real arkd's stream"
+        );
+    }
 
     let vtxos = payer.vtxos(&payer.vtxo_tree().script_pubkey()).await;
     let coin = payer.coin(place(vtxos.iter().find(|v| !v.is_spent).unwrap()), 100_000);
@@ -165,4 +173,33 @@ async fn two_cosigners_sign_one_intent_and_a_silent_one_gets_the_payer_banned() 
     assert_eq!(code(&payer.submit(&ark, &checkpoints).await.unwrap_err()), 29);
     operator.pardon();
     payer.submit(&ark, &checkpoints).await.unwrap();
+}
+
+/// An event's name in the recordings, and how many topics it has.
+fn shape(event: &Event) -> (&'static str, usize) {
+    match event {
+        Event::StreamStarted(_) => ("streamStarted", 0),
+        Event::BatchStarted(_) => ("batchStarted", 0),
+        Event::TreeTx(e) => ("treeTx", e.topic.len()),
+        Event::TreeSigningStarted(_) => ("treeSigningStarted", 0),
+        Event::TreeNonces(e) => ("treeNonces", e.topic.len()),
+        Event::TreeNoncesAggregated(_) => ("treeNoncesAggregated", 0),
+        Event::TreeSignature(e) => ("treeSignature", e.topic.len()),
+        Event::BatchFinalization(_) => ("batchFinalization", 0),
+        Event::BatchFinalized(_) => ("batchFinalized", 0),
+        Event::BatchFailed(_) => ("batchFailed", 0),
+        Event::Heartbeat(_) => ("heartbeat", 0),
+    }
+}
+
+/// The same of the recorded stream: a channel opened by one intent with two cosigners.
+fn recorded(who: &str) -> Vec<(String, usize)> {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors/arkd-0.9.15/life-seconds.json");
+    let life: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let events = life[format!("events.{who}")].as_array().unwrap().clone();
+    let shapes = events.iter().map(|e| {
+        let (name, body) = e.as_object().unwrap().iter().next().unwrap();
+        (name.clone(), body["topic"].as_array().map_or(0, Vec::len))
+    });
+    shapes.collect()
 }

@@ -208,7 +208,7 @@ async fn the_end_of_a_batch_can_be_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn batches_fail_and_streams_end_at_every_phase() {
+async fn batches_fail_at_every_phase() {
     let (node, operator) = operator().await;
     for phase in [Phase::Started, Phase::Nonces, Phase::Signatures, Phase::Forfeits, Phase::Broadcast] {
         let (events, well, coin) = batch_with(&operator, &node, Knob::FailBatch(phase)).await;
@@ -217,6 +217,13 @@ async fn batches_fail_and_streams_end_at_every_phase() {
         assert!(failed.reason.starts_with("INTERNAL_ERROR (0): failed on purpose"));
         assert!(!operator.vtxo(&coin.outpoint).unwrap().is_spent);
     }
+    let (_, well, _) = batch_with(&operator, &node, Knob::StaleNew).await;
+    assert!(well, "all is well again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_end_at_every_phase() {
+    let (node, operator) = operator().await;
     for phase in [Phase::Started, Phase::Nonces, Phase::Signatures, Phase::Forfeits, Phase::Finalized] {
         let (events, well, _) = batch_with(&operator, &node, Knob::DropStreams(phase)).await;
         assert!(!well && !matches!(events.last(), Some(Event::BatchFinalized(_) | Event::BatchFailed(_))), "{phase:?}");
