@@ -281,3 +281,23 @@ async fn a_stopped_operator_comes_back_with_its_books() {
     alice.settle(&[coin], vec![alice.vtxo_output(100_000)]).await.unwrap();
     drop(operator);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_books_may_lag_behind_the_answers() {
+    let (node, operator) = operator().await;
+    let (mut alice, coin) = funded(&operator, &node).await;
+    operator.change(|s| s.lag = Duration::from_secs(2));
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    let script = alice.vtxo_tree().script_pubkey();
+    let (ark, checkpoints) = alice.offchain(&[coin], vec![alice.vtxo_output(100_000)]);
+    let answer = alice.submit(&ark, &checkpoints).await.unwrap();
+    assert!(!alice.vtxos(&script).await[0].is_spent, "not yet");
+    assert_eq!(code(&alice.submit(&ark, &checkpoints).await.unwrap_err()), 6, "spent, before it is a duplicate");
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    assert!(alice.vtxos(&script).await[0].is_spent);
+    assert_eq!(code(&alice.submit(&ark, &checkpoints).await.unwrap_err()), 1);
+    alice.finalize(&answer).await.unwrap();
+    assert_eq!(alice.vtxos(&script).await.len(), 1, "the new one is not there yet");
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    assert_eq!(alice.vtxos(&script).await.len(), 2);
+}

@@ -1,5 +1,7 @@
 //! The end of a batch: signed tree and connectors go out, forfeits and boarding signatures come in, the commitment is broadcast.
 
+use std::time::Instant;
+
 use bitcoin::Transaction;
 use bitcoin::psbt::Psbt;
 
@@ -145,6 +147,8 @@ fn book(run: &Running, record: Batch, intents: &[Registered]) -> Change {
             created_at: now,
             expires_at,
             depth: 0,
+            made: Instant::now(),
+            spent_since: None,
         })
         .collect();
     run.shared.with_book(|b| {
@@ -152,6 +156,7 @@ fn book(run: &Running, record: Batch, intents: &[Registered]) -> Change {
         for outpoint in spent {
             if let Some(vtxo) = b.vtxos.get_mut(&outpoint) {
                 vtxo.spent = true;
+                vtxo.spent_since = Some(Instant::now());
                 vtxo.settled_by = Some(txid);
                 vtxo.spent_by = record.forfeits.get(&outpoint).map(|f| f.unsigned_tx.compute_txid());
                 gone.push(vtxo.clone());

@@ -1,5 +1,7 @@
 //! What tests write straight into the books, to bring about a state that takes long to reach by itself.
 
+use std::time::Instant;
+
 use bitcoin::{OutPoint, ScriptBuf, Txid};
 
 use super::Operator;
@@ -72,5 +74,7 @@ fn read(shown: &IndexerVtxo) -> Option<Vtxo> {
         created_at: shown.created_at,
         expires_at: shown.expires_at,
         depth: shown.depth,
+        made: Instant::now(),
+        spent_since: None,
     })
 }

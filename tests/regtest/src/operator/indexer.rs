@@ -87,7 +87,7 @@ pub async fn vtxos(shared: Arc<Shared>, request: wire::GetVtxosRequest) -> Resul
     }
     let now = shared.now();
     let found = shared.with_book(|book| match keys.is_empty() {
-        true => outpoints.iter().filter_map(|o| book.vtxos.get(o)).cloned().collect::<Vec<_>>(),
+        true => outpoints.iter().filter_map(|o| book.seen(o)).collect::<Vec<_>>(),
         false => by_script(book, &keys, &request, now),
     });
     let shown = found.into_iter().filter_map(|v| show(&shared, v)).collect();
@@ -101,7 +101,7 @@ fn by_script(book: &Book, keys: &HashSet<[u8; 32]>, request: &wire::GetVtxosRequ
     if request.pending_only {
         return book.pending(&theirs);
     }
-    let wanted = |v: &&Vtxo| {
+    let wanted = |v: &Vtxo| {
         let in_time = v.created_at >= request.after && (request.before == 0 || v.created_at <= request.before);
         in_time
             && (!request.spendable_only || !(v.spent || v.swept || v.unrolled))
@@ -109,7 +109,7 @@ fn by_script(book: &Book, keys: &HashSet<[u8; 32]>, request: &wire::GetVtxosRequ
             && (!request.recoverable_only || (!v.requires_forfeit(now) && !v.spent && !v.unrolled))
             && (!request.renewable_only || !(v.spent || v.unrolled))
     };
-    theirs.iter().filter_map(|o| book.vtxos.get(o)).filter(wanted).cloned().collect()
+    theirs.iter().filter_map(|o| book.seen(o)).filter(wanted).collect()
 }
 
 /// As it is shown, lies included.
@@ -147,7 +147,7 @@ fn walk(book: &Book, start: OutPoint) -> Result<Vec<wire::IndexerChain>, String>
     let mut visited = HashSet::new();
     let mut frontier = vec![start];
     while !frontier.is_empty() {
-        let vtxos: Vec<_> = frontier.iter().filter_map(|o| book.vtxos.get(o)).collect();
+        let vtxos: Vec<_> = frontier.iter().filter_map(|o| book.seen(o)).collect();
         if vtxos.is_empty() {
             return Err(format!("vtxo not found for outpoint: {frontier:?}"));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bitcoin::psbt::Psbt;
 use bitcoin::{OutPoint, ScriptBuf, Txid};
@@ -81,11 +82,11 @@ fn about(code: Code, vtxo: &OutPoint, text: &str) -> Refusal {
 
 /// The VTXOs of the submission, if nothing else holds them.
 fn available(book: &Book, submission: &Submission, settings: &Settings, now: i64) -> Result<Vec<Vtxo>, Refusal> {
-    if book.offchain.contains_key(&submission.txid) {
+    if book.offchain.get(&submission.txid).is_some_and(|t| t.accepted.elapsed() >= book.lag) {
         let text = format!("duplicated offchain tx {}", submission.txid);
         return Err(refuse(Code::InvalidArkPsbt, text).with("tx", &submission.text));
     }
-    let vtxos: Vec<Vtxo> = submission.spends.iter().filter_map(|o| book.vtxos.get(o)).cloned().collect();
+    let vtxos: Vec<Vtxo> = submission.spends.iter().filter_map(|o| book.seen(o)).collect();
     if vtxos.len() != submission.spends.len() {
         let list = |all: Vec<String>| format!("[{}]", all.join(" "));
         return Err(refuse(Code::VtxoNotFound, "some vtxos not found")
@@ -309,6 +310,7 @@ fn accept(
         ark_tx: ark,
         checkpoints,
         stage: Stage::Accepted,
+        accepted: Instant::now(),
         started_at: now,
         expires_at: first.expires_at,
         depth: vtxos.iter().map(|v| v.depth).max().unwrap_or(0) + 1,
@@ -318,6 +320,7 @@ fn accept(
     for (id, checkpoint) in &tx.checkpoints {
         if let Some(vtxo) = book.vtxos.get_mut(&checkpoint.unsigned_tx.input[0].previous_output) {
             vtxo.spent = true;
+            vtxo.spent_since = Some(Instant::now());
             vtxo.spent_by = Some(*id);
             vtxo.ark_txid = Some(submission.txid);
         }

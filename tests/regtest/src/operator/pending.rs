@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bitcoin::psbt::Psbt;
 use bitcoin::{OutPoint, Txid};
@@ -125,6 +126,8 @@ fn settle(book: &mut Book, txid: Txid, tx: &OffchainTx, now: i64) -> Change {
             created_at: tx.started_at,
             expires_at: tx.expires_at,
             depth: tx.depth,
+            made: Instant::now(),
+            spent_since: None,
         })
         .collect();
     made.iter().for_each(|v| book.add(v.clone()));

@@ -155,7 +155,7 @@ fn collect(book: &Book, intent: &Intent<RegisterMessage>, settings: &Settings, n
                 .and_then(|s| book.bans.check(&s, settings, now))
                 .map_err(|e| refuse(Code::VtxoBanned, e).with("vtxo_outpoint", &outpoint_text))
         };
-        let Some(vtxo) = book.vtxos.get(outpoint) else {
+        let Some(vtxo) = book.seen(outpoint) else {
             if intent.message.onchain_output_indexes.as_ref().is_some_and(|o| !o.is_empty()) {
                 return Err(bad_proof(intent, "cannot include onchain inputs and outputs"));
             }
@@ -171,9 +171,9 @@ fn collect(book: &Book, intent: &Intent<RegisterMessage>, settings: &Settings, n
         if vtxo.unrolled {
             coins.boarding.push(candidate(true));
         } else {
-            check_vtxo(intent, settings, vtxo, &utxo, &scripts, claimed, i + 1, now)?;
+            check_vtxo(intent, settings, &vtxo, &utxo, &scripts, claimed, i + 1, now)?;
         }
-        coins.vtxos.push(vtxo.clone());
+        coins.vtxos.push(vtxo);
     }
     Ok(coins)
 }
@@ -335,7 +335,7 @@ pub async fn estimate(
     }
     let onchain = intent.message.onchain_output_indexes.as_deref().unwrap_or_default();
     let shape = shared.with_book(|book| {
-        let known = |o: &OutPoint| book.vtxos.get(o).is_some_and(|v| !v.unrolled);
+        let known = |o: &OutPoint| book.seen(o).is_some_and(|v| !v.unrolled);
         let spent = outpoints.iter().zip(&intent.proof.inputs[1..]).filter(|(_, i)| i.witness_utxo.is_some());
         let (offchain_inputs, onchain_inputs): (Vec<OutPoint>, Vec<OutPoint>) = spent.map(|(o, _)| *o).partition(known);
         let all = intent.proof.unsigned_tx.output.len();
@@ -397,7 +397,7 @@ async fn check_owned(
         return Err(bad_input(intent.txid(), index, text).into());
     }
     let Some(claimed) = &input.witness_utxo else { return Err(Status::internal("something went wrong")) };
-    if let Some(vtxo) = shared.with_book(|b| b.vtxos.get(outpoint).cloned()) {
+    if let Some(vtxo) = shared.with_book(|b| b.seen(outpoint)) {
         return Ok(check_prevout(intent.txid(), index, claimed, &vtxo)?);
     }
     let found = shared.node.transaction(&outpoint.txid).await.ok().flatten();

@@ -84,6 +84,9 @@ pub struct Settings {
     pub auto_mine: bool,
     /// Seconds added to the operator's own clock (expiry, timeranges, bans).
     pub clock_shift: i64,
+    /// How long the books are behind the answers: a new VTXO is unknown and a spent one looks unspent for so long, as in arkd
+    /// under load.
+    pub lag: Duration,
     /// Height and median time past that locktimes are compared with instead of the chain's.
     pub pretend_tip: Option<(u32, u64)>,
     /// Fee rate of commitment transactions.
@@ -146,6 +149,7 @@ impl Settings {
             subscription_timeout: Duration::from_secs(60),
             auto_mine: false,
             clock_shift: 0,
+            lag: Duration::ZERO,
             pretend_tip: None,
             sats_per_vbyte: 2,
         }

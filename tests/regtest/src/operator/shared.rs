@@ -35,10 +35,11 @@ pub struct Shared {
 
 impl Shared {
     pub(crate) fn new(node: Node, settings: Settings, wallet: Wallet) -> Shared {
+        let book = Book { lag: settings.lag, ..Book::default() };
         Shared {
             node,
             settings: Mutex::new(settings),
-            book: Mutex::new(Book::default()),
+            book: Mutex::new(book),
             wallet: Mutex::new(wallet),
             faults: Faults::default(),
             events: Events::default(),
@@ -55,7 +56,12 @@ impl Shared {
     }
 
     pub(crate) fn change_settings(&self, change: impl FnOnce(&mut Settings)) {
-        change(&mut lock(&self.settings));
+        let lag = {
+            let mut settings = lock(&self.settings);
+            change(&mut settings);
+            settings.lag
+        };
+        self.with_book(|b| b.lag = lag);
     }
 
     /// Looks into or writes the books; nothing may wait in there.

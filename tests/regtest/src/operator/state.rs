@@ -2,7 +2,7 @@
 //! the operator within one test.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bitcoin::psbt::Psbt;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
@@ -36,6 +36,8 @@ pub struct Vtxo {
     pub created_at: i64,
     pub expires_at: i64,
     pub depth: u32,
+    pub made: Instant,
+    pub spent_since: Option<Instant>,
 }
 
 impl Vtxo {
@@ -98,6 +100,7 @@ pub struct OffchainTx {
     /// By checkpoint txid: with the operator's signature, or final once finalized.
     pub checkpoints: BTreeMap<Txid, Psbt>,
     pub stage: Stage,
+    pub accepted: Instant,
     pub started_at: i64,
     pub expires_at: i64,
     pub depth: u32,
@@ -194,6 +197,8 @@ pub struct Book {
     pub bans: Bans,
     /// The last block that was looked at.
     pub watched: Option<u32>,
+    /// How long the books are behind, see the settings.
+    pub lag: Duration,
 }
 
 impl Book {
@@ -203,6 +208,15 @@ impl Book {
         self.vtxos.insert(vtxo.outpoint, vtxo);
     }
 
+    /// A VTXO as the lagging books show it.
+    pub fn seen(&self, outpoint: &OutPoint) -> Option<Vtxo> {
+        let vtxo = self.vtxos.get(outpoint).filter(|v| v.made.elapsed() >= self.lag)?.clone();
+        match vtxo.spent_since.is_some_and(|s| s.elapsed() < self.lag) {
+            true => Some(Vtxo { spent: false, spent_by: None, ark_txid: None, settled_by: None, ..vtxo }),
+            false => Some(vtxo),
+        }
+    }
+
     /// True while an accepted, unfinished off-chain transaction spends the VTXO.
     pub fn being_spent(&self, outpoint: &OutPoint) -> bool {
         self.offchain.values().any(|t| t.stage == Stage::Accepted && t.spends().contains(outpoint))
@@ -210,12 +224,12 @@ impl Book {
 
     /// The accepted transactions over these VTXOs whose outputs do not exist.
     pub fn pending(&self, outpoints: &[OutPoint]) -> Vec<Vtxo> {
-        let open = |v: &&Vtxo| {
+        let open = |v: &Vtxo| {
             v.spent
                 && !v.unrolled
                 && v.settled_by.is_none()
                 && v.ark_txid.is_some_and(|t| !self.order.iter().any(|o| o.txid == t))
         };
-        outpoints.iter().filter_map(|o| self.vtxos.get(o)).filter(open).cloned().collect()
+        outpoints.iter().filter_map(|o| self.seen(o)).filter(open).collect()
     }
 }
