@@ -16,8 +16,8 @@ const COSIGNER_FIELD: &[u8] = b"cosigner";
 /// More than any node has.
 const MAX_COSIGNERS: usize = 1024;
 
-/// The keys that co-sign input 0, in no particular order; empty for what is no tree node. No key comes twice, not
-/// even with the other parity: nonces are told apart by the x coordinate.
+/// The keys that co-sign input 0, sorted; empty for what is no tree node. No key comes twice, not even with the other
+/// parity: nonces are told apart by the x coordinate.
 pub(super) fn cosigners(psbt: &Psbt) -> Result<Vec<PublicKey>, OperatorError> {
     let mut keys: Vec<PublicKey> = Vec::new();
     let Some(input) = psbt.inputs.first() else { return Ok(keys) };
@@ -32,6 +32,7 @@ pub(super) fn cosigners(psbt: &Psbt) -> Result<Vec<PublicKey>, OperatorError> {
             return Err(OperatorError::bad(CALL, format!("more than {MAX_COSIGNERS} co-signers")));
         }
     }
+    keys.sort_unstable_by_key(PublicKey::serialize);
     let mut seen: Vec<XOnlyPublicKey> = keys.iter().map(|key| key.x_only_public_key().0).collect();
     seen.sort_unstable();
     seen.dedup();

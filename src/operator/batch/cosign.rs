@@ -4,6 +4,7 @@ use bitcoin::TxOut;
 use tokio::time::{Instant, timeout_at};
 
 use super::join::{reopen, session_limit};
+use super::send::{send_nonces, send_signatures};
 use super::session::{Party, Session, Step};
 use super::{BatchObserver, BatchOutcome, CosignPlan};
 use crate::operator::Operator;
@@ -80,7 +81,7 @@ pub async fn cosign(
             if outcome.is_some() {
                 continue;
             }
-            running = match Session::new(operator, &party, event) {
+            running = match Session::new(operator.info().forfeit_key, &party, event) {
                 Ok(session) => Some((session, Instant::now() + session_limit(operator))),
                 Err(error) => {
                     last_error = Some(error);
@@ -90,10 +91,18 @@ pub async fn cosign(
             continue;
         }
         let Some((session, _)) = &mut running else { continue };
-        match session.take(event).await {
-            Ok(Step::On) => {}
+        let step = match session.take(event) {
+            // What cannot be sent ends this batch for us.
+            Ok(Step::Nonces(nonces)) => send_nonces(operator, nonces).await.map(|()| Step::On),
+            Ok(Step::Signatures(signatures)) => send_signatures(operator, signatures).await.map(|()| {
+                observer.signed();
+                Step::On
+            }),
+            step => step,
+        };
+        match step {
+            Ok(Step::On | Step::Nonces(_) | Step::Signatures(_)) => {}
             Ok(Step::Ours) => observer.started(&session.batch_id, session.expiry)?,
-            Ok(Step::Signed) => observer.signed(),
             Ok(Step::Ready(ready)) => {
                 observer.ready(&ready.outcome)?;
                 outcome = Some(ready.outcome);

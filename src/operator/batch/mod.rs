@@ -9,6 +9,10 @@ mod connectors;
 mod cosign;
 mod forfeit;
 mod join;
+mod plan;
+#[cfg(test)]
+mod replay;
+mod send;
 mod session;
 mod signer;
 #[cfg(test)]

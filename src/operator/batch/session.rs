@@ -1,7 +1,7 @@
 //! One batch as an event after the other: collect, check, nonces, signatures, outcome.
 
 use bitcoin::secp256k1::PublicKey;
-use bitcoin::{Psbt, Transaction, TxOut, Txid};
+use bitcoin::{Psbt, Transaction, TxOut, Txid, XOnlyPublicKey};
 use secp256k1::Keypair;
 
 use super::commitment::check_outputs;
@@ -10,10 +10,9 @@ use super::signer::TreeSigner;
 use super::tree::{SigningTree, TreeNodes, TreeTerms};
 use super::{BatchOutcome, FundedLeaf};
 use crate::channel::Delay;
-use crate::operator::client::{ArkClient, CALL_LIMIT};
 use crate::operator::error::{OperatorError, Phase, short};
 use crate::operator::events::Event;
-use crate::operator::{Operator, decode, wire};
+use crate::operator::{decode, wire};
 
 /// A node of the tree in base64: a thousand co-signers and a few outputs.
 const MAX_NODE: usize = 512 << 10;
@@ -28,14 +27,16 @@ pub(super) struct Party<'a> {
     pub(super) onchain: Vec<TxOut>,
 }
 
-/// What an event led to.
+/// What an event leads to.
 pub(super) enum Step {
     /// Nothing to do.
     On,
     /// The first transaction of our branch has come.
     Ours,
-    /// Our signatures are out.
-    Signed,
+    /// The tree is checked: these are to be sent, once.
+    Nonces(wire::SubmitTreeNoncesRequest),
+    /// All nonces are there: these are to be sent, once.
+    Signatures(wire::SubmitTreeSignaturesRequest),
     /// Everything is checked and the branches are signed.
     Ready(Box<Ready>),
     /// The operator says that it is done.
@@ -48,9 +49,9 @@ pub(super) struct Ready {
     pub(super) commitment: Psbt,
 }
 
-/// A running batch.
+/// A running batch. It sends nothing itself.
 pub(super) struct Session<'a> {
-    operator: &'a Operator,
+    forfeit_key: XOnlyPublicKey,
     party: &'a Party<'a>,
     pub(super) batch_id: String,
     pub(super) expiry: Delay,
@@ -66,7 +67,7 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     pub(super) fn new(
-        operator: &'a Operator,
+        forfeit_key: XOnlyPublicKey,
         party: &'a Party<'a>,
         event: &wire::BatchStartedEvent,
     ) -> Result<Self, OperatorError> {
@@ -77,7 +78,7 @@ impl<'a> Session<'a> {
             return Err(OperatorError::bad(CALL, format!("batch id {:?}", short(&event.id))));
         }
         Ok(Self {
-            operator,
+            forfeit_key,
             party,
             batch_id: event.id.clone(),
             expiry,
@@ -92,11 +93,11 @@ impl<'a> Session<'a> {
     }
 
     /// Takes the next event. Those of other batches are ignored; a failure of this one is an error.
-    pub(super) async fn take(&mut self, event: Event) -> Result<Step, OperatorError> {
+    pub(super) fn take(&mut self, event: Event) -> Result<Step, OperatorError> {
         match event {
             Event::TreeTx(event) if event.id == self.batch_id => self.tree_tx(event),
-            Event::TreeSigningStarted(event) if event.id == self.batch_id => self.signing_started(event).await,
-            Event::TreeNonces(event) if event.id == self.batch_id => self.nonces(event).await,
+            Event::TreeSigningStarted(event) if event.id == self.batch_id => self.signing_started(event),
+            Event::TreeNonces(event) if event.id == self.batch_id => self.nonces(event),
             Event::TreeSignature(event) if event.id == self.batch_id => self.signature(event),
             Event::BatchFinalization(event) if event.id == self.batch_id => self.finalization(event),
             Event::BatchFinalized(event) if event.id == self.batch_id => self.finalized(event),
@@ -134,7 +135,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn signing_started(&mut self, event: wire::TreeSigningStartedEvent) -> Result<Step, OperatorError> {
+    fn signing_started(&mut self, event: wire::TreeSigningStartedEvent) -> Result<Step, OperatorError> {
         if self.party.leaves.is_empty() || self.signing.is_some() {
             return Ok(Step::On);
         }
@@ -143,7 +144,7 @@ impl<'a> Session<'a> {
         let mut cosigners = vec![self.party.cosigner.public_key()];
         cosigners.extend(self.party.others);
         let terms = TreeTerms {
-            forfeit_key: self.operator.info().forfeit_key,
+            forfeit_key: self.forfeit_key,
             expiry: self.expiry,
             cosigners: &cosigners,
             outputs: &self.party.leaves,
@@ -155,19 +156,13 @@ impl<'a> Session<'a> {
             pubkey: self.party.cosigner.public_key().to_string(),
             tree_nonces: signer.nonces(),
         };
-        let send = |mut client: ArkClient| {
-            let request = request.clone();
-            async move { client.submit_tree_nonces(request).await }
-        };
         self.phase = Phase::Signing;
-        let taken = self.operator.call("SubmitTreeNonces", CALL_LIMIT, send).await;
-        taken.map_err(|error| batch_over(error, self.phase))?;
         self.commitment = Some(commitment);
         self.signing = Some((tree, signer));
-        Ok(Step::On)
+        Ok(Step::Nonces(request))
     }
 
-    async fn nonces(&mut self, event: wire::TreeNoncesEvent) -> Result<Step, OperatorError> {
+    fn nonces(&mut self, event: wire::TreeNoncesEvent) -> Result<Step, OperatorError> {
         let txid = decode::txid("TreeNonces", &event.txid)?;
         let Some((_, signer)) = self.signing.as_mut().filter(|_| !self.signed) else { return Ok(Step::On) };
         signer.sign(txid, &event.nonces)?;
@@ -177,15 +172,9 @@ impl<'a> Session<'a> {
             pubkey: self.party.cosigner.public_key().to_string(),
             tree_signatures: signatures,
         };
-        let send = |mut client: ArkClient| {
-            let request = request.clone();
-            async move { client.submit_tree_signatures(request).await }
-        };
         // Once only, whatever comes of it.
         self.signed = true;
-        let taken = self.operator.call("SubmitTreeSignatures", CALL_LIMIT, send).await;
-        taken.map_err(|error| batch_over(error, self.phase))?;
-        Ok(Step::Signed)
+        Ok(Step::Signatures(request))
     }
 
     fn signature(&mut self, event: wire::TreeSignatureEvent) -> Result<Step, OperatorError> {
@@ -242,16 +231,5 @@ impl<'a> Session<'a> {
             Some(commitment) if self.ready && commitment.compute_txid() == txid => Ok(Step::Finalized),
             _ => Err(OperatorError::refuse(format!("{txid} was finalized, which is not the checked batch"))),
         }
-    }
-}
-
-/// A call of the session that is refused: the batch has ended, or ends without us. Its failure may still be on its way
-/// over the stream.
-pub(super) fn batch_over(error: OperatorError, phase: Phase) -> OperatorError {
-    match error {
-        OperatorError::Refused { call, error } => {
-            OperatorError::BatchFailed { reason: short(&format!("{call} was refused: {error}")), phase }
-        }
-        other => other,
     }
 }

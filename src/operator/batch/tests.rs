@@ -22,8 +22,8 @@ use crate::operator::recorded::{UNITS, keypair, load, psbt, script};
 use crate::operator::{decode, info, recorded, wire};
 
 /// A recorded batch as one side saw it.
-struct Recorded {
-    info: OperatorInfo,
+pub(super) struct Recorded {
+    pub(super) info: OperatorInfo,
     expiry: Delay,
     nodes: Vec<Psbt>,
     commitment: Psbt,
@@ -32,7 +32,13 @@ struct Recorded {
     nonces: Vec<(Txid, HashMap<String, String>)>,
     connectors: Vec<(Psbt, Vec<String>)>,
     cosigners: Vec<PublicKey>,
-    leaf: TxOut,
+    pub(super) leaf: TxOut,
+}
+
+/// The keys of a stream: each attempt has fresh ones.
+pub(super) fn cosigner_names(events: &str) -> [String; 2] {
+    let attempt = if events.starts_with("unsigned1") { ".2" } else { "" };
+    ["payer", "receiver"].map(|side| format!("{side}_cosigner{attempt}"))
 }
 
 fn file_info(file: &Value) -> OperatorInfo {
@@ -51,9 +57,9 @@ fn file_info(file: &Value) -> OperatorInfo {
 }
 
 impl Recorded {
-    fn new(file: &Value, events: &str) -> Self {
+    pub(super) fn new(file: &Value, events: &str) -> Self {
         let keys = &file["keys"];
-        let cosigners = ["payer_cosigner", "receiver_cosigner"].map(|name| keypair(&keys[name]).public_key());
+        let cosigners = cosigner_names(events).map(|name| keypair(&keys[name]).public_key());
         let mut batch = Self {
             info: file_info(file),
             expiry: Delay::blocks(1).unwrap(),
