@@ -67,6 +67,24 @@ impl Branch {
         self.nodes.last().map(|node| &node.tx)
     }
 
+    /// The transactions that make VTXOs on the way: checkpoints, ark transactions, the tree leaves they spend, and the
+    /// last. A confirmed one means that somebody takes this very branch on chain; nodes above are others' business, too.
+    pub fn vtxo_transactions(&self) -> Vec<Txid> {
+        let off_tree = |node: &&BranchNode| node.cosigners.is_empty();
+        let spent: Vec<Txid> = self
+            .nodes
+            .iter()
+            .filter(off_tree)
+            .flat_map(|node| node.tx.input.iter().map(|input| input.previous_output.txid))
+            .collect();
+        let last = self.nodes.len().saturating_sub(1);
+        let makes = |(index, node): (usize, &BranchNode)| {
+            let txid = node.tx.compute_txid();
+            (index == last || node.cosigners.is_empty() || spent.contains(&txid)).then_some(txid)
+        };
+        self.nodes.iter().enumerate().filter_map(makes).collect()
+    }
+
     /// Every outpoint an exit passes through: what a watcher looks at.
     pub fn outpoints(&self) -> Vec<OutPoint> {
         self.nodes.iter().flat_map(|node| node.tx.input.iter().map(|input| input.previous_output)).collect()

@@ -6,6 +6,7 @@ use super::Wallet;
 use super::WalletError;
 use super::error::Result;
 use super::events::EventKind;
+use crate::chain::TxStatus;
 use crate::channel::ChannelId;
 use crate::operator::Vtxo;
 use crate::store::{ChannelResult, ChannelRow, ChannelState, Role};
@@ -18,7 +19,7 @@ pub struct WatchReport {
     pub state: ChannelState,
     /// Confirmations of the commitment transaction with the fewest.
     pub confirmations: u32,
-    /// Some transaction of the branch below the commitment is on chain.
+    /// A transaction that makes the channel VTXO, or one it was made from, is on chain or in the mempool.
     pub unrolled: bool,
     /// What spent the channel VTXO in the operator's books.
     pub spent_by: Option<Txid>,
@@ -41,7 +42,8 @@ impl Wallet {
         for txid in &row.record.commitments {
             confirmations = confirmations.min(self.confirmations(txid).await?);
         }
-        let unrolled = self.is_unrolled(&row).await?;
+        let on_chain = self.unrolled(&row).await?;
+        let unrolled = on_chain != TxStatus::Unknown;
         let books = self.books_of(&row).await;
         let operator_seen = books.is_ok();
         let books = books.ok().flatten();
@@ -58,7 +60,7 @@ impl Wallet {
             self.note_spent(&row, vtxo, txid).await?;
         }
         self.note_settled(&row).await?;
-        if unrolled && row.hot.state == ChannelState::Open {
+        if on_chain.is_confirmed() && row.hot.state == ChannelState::Open {
             self.note_unrolled(&row)?;
         }
         let state = self.store.read(|db| db.hot(id))?.ok_or(WalletError::NotFound)?.state;
@@ -84,16 +86,21 @@ impl Wallet {
         Ok(operator.vtxos_by_outpoints(&[row.record.funding]).await?.pop())
     }
 
-    /// Whether any transaction of the branch is on chain or in the mempool: a parent always is before its children.
-    async fn is_unrolled(&self, row: &ChannelRow) -> Result<bool> {
-        let Some(branch) = self.store.read(|db| db.branch(&row.record.funding))? else { return Ok(false) };
-        for node in &branch.nodes {
-            let roots = node.tx.input.iter().any(|input| row.record.commitments.contains(&input.previous_output.txid));
-            if roots && self.net.chain.transaction(node.tx.compute_txid()).await?.is_some() {
-                return Ok(true);
+    /// How far the channel is on its way on chain. Others' exits put the upper nodes of a shared tree there, which
+    /// means nothing yet; what counts is a transaction that makes the channel VTXO or one it was made from.
+    async fn unrolled(&self, row: &ChannelRow) -> Result<TxStatus> {
+        let Some(branch) = self.store.read(|db| db.branch(&row.record.funding))? else {
+            return Ok(TxStatus::Unknown);
+        };
+        let mut found = TxStatus::Unknown;
+        for txid in branch.vtxo_transactions() {
+            match self.net.chain.status(txid).await? {
+                TxStatus::Unknown => {}
+                TxStatus::Mempool if found.is_confirmed() => {}
+                seen => found = seen,
             }
         }
-        Ok(false)
+        Ok(found)
     }
 
     /// The commitment transaction is deep enough: everything is verified once more from chain and books, and the
@@ -182,16 +189,12 @@ impl Wallet {
         Ok(())
     }
 
-    /// Tells the app once; leaving on chain is a room of its own.
+    /// A channel that is on chain can only be left there: it takes no payment any more, and the app is told.
     fn note_unrolled(&self, row: &ChannelRow) -> Result<()> {
         let id = row.record.id;
-        let key = format!("unrolled:{id}");
         self.store.write(|db| {
-            if db.meta(&key)?.is_none() {
-                db.set_meta(&key, &[1])?;
-                self.push_event(db, Some(&id), &EventKind::ChannelUnrolled)?;
-            }
-            Ok::<_, WalletError>(())
+            db.set_state(&id, &[ChannelState::Open], ChannelState::Exiting)?;
+            self.push_event(db, Some(&id), &EventKind::ChannelUnrolled)
         })?;
         self.events.ring();
         Ok(())

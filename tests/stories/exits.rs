@@ -10,8 +10,8 @@ use virtual_channels::channel::branch::Branch;
 use virtual_channels::channel::{
     Channel, ChannelId, ChannelTerms, ChannelUpdate, Delay, Network, Payout, Unit as DelayUnit,
 };
-use virtual_channels::store::{ChannelRow, FundingKind, Role, Store};
-use virtual_channels::wallet::{KeyUse, Keys, SecretKeypair, Wallet, WalletError};
+use virtual_channels::store::{ChannelRow, ChannelState, FundingKind, Role, Store};
+use virtual_channels::wallet::{EventKind, KeyUse, Keys, SecretKeypair, Wallet, WalletError};
 
 use crate::world::{World, eventually, pay, sats};
 
@@ -264,4 +264,28 @@ async fn preconfirmed_in_blocks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn preconfirmed_in_seconds() {
     exits(Unit::Seconds, FundingKind::Offchain).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_is_on_chain_takes_no_payment_any_more() {
+    let world = World::start(Unit::Seconds).await;
+    let payer = world.rich("payer", 100_000).await;
+    let receiver = world.wallet("receiver").await;
+    let id = world.open(&payer, &receiver, 50_000).await;
+    pay(&payer, &receiver, &id, 5_000, "one");
+    let late = payer.pay(&id, sats(1_000), "two", None).unwrap();
+
+    Stored::read(&world, "payer", &id).unroll(&world).await;
+    for wallet in [&payer, &receiver] {
+        let report = wallet.watch(&id).await.unwrap();
+        assert!(report.unrolled);
+        assert_eq!(report.state, ChannelState::Exiting);
+        let events = wallet.pending_events(100).unwrap();
+        assert!(events.iter().any(|event| event.kind == EventKind::ChannelUnrolled));
+    }
+    let refused = receiver.receive(&late.message).unwrap_err();
+    assert!(matches!(refused, WalletError::WrongState { state: ChannelState::Exiting, .. }), "{refused}");
+    let refused = payer.pay(&id, sats(1_000), "three", None).unwrap_err();
+    assert!(matches!(refused, WalletError::WrongState { state: ChannelState::Exiting, .. }), "{refused}");
+    assert_eq!(receiver.channel(&id).unwrap().amount, sats(5_000));
 }
