@@ -49,6 +49,14 @@ impl Ring {
         self.count = (self.count + 1).min(SIZE as u8);
     }
 
+    /// Forgets the id that came last: its payment does not count, so it may be made again.
+    pub fn forget_newest(&mut self) {
+        let newest = (usize::from(self.next) + SIZE - 1) % SIZE;
+        if let Some(place) = self.hashes.get_mut(newest) {
+            *place = [0; HASH];
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.count.into()
     }
@@ -101,6 +109,22 @@ mod tests {
             assert_eq!(Ring::decode(&ring.encode()).unwrap(), ring);
         }
         assert_eq!(ring.encode().len(), Ring::default().encode().len());
+    }
+
+    #[test]
+    fn the_newest_can_be_forgotten() {
+        let mut ring = Ring::default();
+        ring.forget_newest();
+        assert_eq!(ring, Ring::default());
+        for i in 0..130u32 {
+            ring.push(Ring::hash(&i.to_be_bytes()));
+            let (newest, before) = (Ring::hash(&i.to_be_bytes()), Ring::hash(&i.saturating_sub(1).to_be_bytes()));
+            let mut other = ring.clone();
+            other.forget_newest();
+            assert!(!other.contains(&newest));
+            assert_eq!(other.contains(&before), i > 0);
+            assert_eq!(Ring::decode(&other.encode()).unwrap(), other);
+        }
     }
 
     #[test]

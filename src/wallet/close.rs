@@ -2,15 +2,16 @@
 
 use bitcoin::{Amount, Txid};
 
+use super::batch::encode;
 use super::error::Result;
 use super::events::EventKind;
 use super::loaded::LoadedChannel;
-use super::offchain::{Job, OffchainData, PayerSignatures, Signer, channel_id, output_to};
+use super::offchain::{Job, OffchainData, PayerSignatures, Signer, channel_id, output_to, step};
 use super::{Wallet, WalletError};
 use crate::channel::terms::tagged_hash;
 use crate::channel::{Authorisation, ChannelError, ChannelId, ChannelUpdate};
 use crate::operator::{OperatorError, code};
-use crate::store::{ChannelResult, ChannelState, Flow, FlowKind, Role};
+use crate::store::{ChannelResult, ChannelState, Db, Flow, FlowKind, HotRow, Role};
 
 /// How often a close evicts intents that lock the channel before it gives up for now.
 const EVICTIONS: u32 = 3;
@@ -32,43 +33,41 @@ impl Wallet {
     /// Checks what can be checked without signing, then marks the channel closing.
     async fn begin_close(&self, loaded: &LoadedChannel) -> Result<()> {
         let id = loaded.channel.id;
-        let row = self.store.read(|db| db.channel(&id))?.ok_or(WalletError::NotFound)?;
-        let update = row.hot.update;
-        if row.hot.state != ChannelState::Open && row.hot.state != ChannelState::Closing {
-            return Err(WalletError::WrongState { channel_id: id, state: row.hot.state, what: "closing" });
-        }
-        let update = update.ok_or(ChannelError::NothingPaid)?;
+        // What can never be closed is refused without asking anybody.
+        self.store.read(|db| closable(&db.hot(&id)?.ok_or(WalletError::NotFound)?))?;
         let info = self.fresh_info().await?;
         info.check_signer(&loaded.channel.terms.operator, self.now().unix())?;
-        let authorised = self.store.read(|db| self.authorised(db, loaded, &row.hot))?;
-        let authorised = authorised.ok_or(ChannelError::MissingAuthorisation { channel_id: id })?;
-        let script = authorised.authorisation.script;
-        if script != info.checkpoint {
-            return Err(WalletError::ReauthorisationNeeded { channel_id: id });
-        }
-        script.check(info.network, &info.forfeit_key)?;
-        super::loaded::limits(&info).check(loaded.record.capacity, update.amount)?;
-        let data = OffchainData {
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            checkpoint: script,
-            operator: loaded.channel.terms.operator,
-            channel: Some(id.to_string()),
-            opening: None,
-            answer: None,
-            refused_at: None,
-        };
         let now = self.timestamp();
-        let flow = Flow {
-            id: close_flow(&id),
-            kind: FlowKind::Close,
-            step: super::offchain::step::BUILT.into(),
-            data: super::batch::encode(&data)?,
-            created_at: now,
-            updated_at: now,
-        };
         self.store.write(|db| {
-            // The update may have risen since it was read; from here on it cannot.
+            // Read again where nothing can change it any more: an update, even one for another checkpoint script, may
+            // have come in meanwhile.
+            let row = db.channel(&id)?.ok_or(WalletError::NotFound)?;
+            let update = closable(&row.hot)?;
+            let authorisation = row.authorisation.ok_or(ChannelError::MissingAuthorisation { channel_id: id })?;
+            let script = Authorisation::from_bytes(&authorisation)?.script;
+            if script != info.checkpoint {
+                return Err(WalletError::ReauthorisationNeeded { channel_id: id });
+            }
+            script.check(info.network, &info.forfeit_key)?;
+            super::loaded::limits(&info).check(loaded.record.capacity, update.amount)?;
+            let data = OffchainData {
+                inputs: Vec::new(),
+                outputs: Vec::new(),
+                checkpoint: script,
+                operator: loaded.channel.terms.operator,
+                channel: Some(id.to_string()),
+                opening: None,
+                answer: None,
+                refused_at: None,
+            };
+            let flow = Flow {
+                id: close_flow(&id),
+                kind: FlowKind::Close,
+                step: step::BUILT.into(),
+                data: encode(&data)?,
+                created_at: now,
+                updated_at: now,
+            };
             if row.hot.state == ChannelState::Open {
                 db.set_state(&id, &[ChannelState::Open], ChannelState::Closing)?;
             }
@@ -79,18 +78,46 @@ impl Wallet {
     /// Drives the close; evicts intents with which the payer locks the channel.
     pub(super) async fn drive_close(&self, loaded: &LoadedChannel) -> Result<Txid> {
         let id = loaded.channel.id;
+        self.rearm_close(&id)?;
         for _ in 0..EVICTIONS {
             match self.drive_offchain(close_flow(&id)).await {
                 Err(WalletError::Operator(error)) if error.is_registered() => {
                     let (_, authorisation) = self.closing_update(&id)?;
                     let proof = authorisation.delete_proof(&loaded.channel, &loaded.keypair)?;
-                    self.net.operator().await?.delete_intent(&proof).await?;
+                    if self.net.operator().await?.delete_intent(&proof).await.is_err() {
+                        // Selected into a running batch, which ends without the receiver's signature: later.
+                        return Err(error.into());
+                    }
                 }
                 Err(WalletError::Operator(error)) => return Err(self.explain_close(loaded, error).await),
                 other => return other,
             }
         }
         self.drive_offchain(close_flow(&id)).await
+    }
+
+    /// After a refusal for another checkpoint script: submits what is stored now. From here on it is fixed again.
+    fn rearm_close(&self, id: &ChannelId) -> Result<()> {
+        let now = self.timestamp();
+        self.store.write(|db| {
+            let Some(flow) = db.flow(&close_flow(id))?.filter(|flow| flow.step == step::MISMATCH) else {
+                return Ok(());
+            };
+            let bytes = db.authorisation(id)?.ok_or(ChannelError::MissingAuthorisation { channel_id: *id })?;
+            let data =
+                OffchainData { checkpoint: Authorisation::from_bytes(&bytes)?.script, ..super::batch::decode(&flow)? };
+            Ok(db.update_flow(&flow.id, step::MISMATCH, step::BUILT, &encode(&data)?, now)?)
+        })
+    }
+
+    /// The operator has another checkpoint script and took nothing: the payer's signatures for the new one may come.
+    async fn await_reauthorisation(&self, id: &ChannelId) -> Result<()> {
+        let now = self.timestamp();
+        self.store.write::<_, WalletError>(|db| {
+            let flow = db.flow(&close_flow(id))?.ok_or(WalletError::NotFound)?;
+            Ok(db.update_flow(&flow.id, step::BUILT, step::MISMATCH, &flow.data, now)?)
+        })?;
+        self.fresh_info().await.map(drop)
     }
 
     /// Turns the operator's refusal into what it means for the channel.
@@ -104,7 +131,10 @@ impl Wallet {
             return WalletError::Expired { channel_id, amount };
         }
         if error.is_checkpoint_mismatch() {
-            return WalletError::ReauthorisationNeeded { channel_id };
+            return match self.await_reauthorisation(&channel_id).await {
+                Ok(()) => WalletError::ReauthorisationNeeded { channel_id },
+                Err(error) => error,
+            };
         }
         if error.is(code::VTXO_ALREADY_SPENT) {
             let spent_by = self.spent_by(loaded).await;
@@ -133,8 +163,8 @@ impl Wallet {
         let id = channel_id(data)?.ok_or(WalletError::CorruptFlow { what: "a close" })?;
         let loaded = self.loaded(&id)?;
         let (update, authorisation) = self.closing_update(&id)?;
-        // A new checkpoint script takes the place of the old one only while nothing has been answered.
-        if data.answer.is_some() && authorisation.script != data.checkpoint {
+        // What is built is what was built before: the signatures change only between [`step::MISMATCH`] and this.
+        if authorisation.script != data.checkpoint {
             return Err(WalletError::CorruptFlow { what: "a close" });
         }
         let tx = loaded.channel.close(&authorisation.script, update.amount)?;
@@ -163,6 +193,19 @@ impl Wallet {
         self.events.ring();
         Ok(())
     }
+}
+
+/// The update at which a channel can be closed.
+fn closable(hot: &HotRow) -> Result<ChannelUpdate> {
+    if !matches!(hot.state, ChannelState::Open | ChannelState::Closing) {
+        return Err(WalletError::WrongState { channel_id: hot.id, state: hot.state, what: "closing" });
+    }
+    Ok(hot.update.ok_or(ChannelError::NothingPaid)?)
+}
+
+/// Whether a close waits for the payer's signatures over a new checkpoint script, and for nothing else.
+pub(super) fn awaits_signatures(db: &Db<'_>, id: &ChannelId) -> Result<bool> {
+    Ok(db.flow(&close_flow(id))?.is_some_and(|flow| flow.step == step::MISMATCH))
 }
 
 /// The journal entry of a channel's close: one at most.

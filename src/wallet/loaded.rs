@@ -9,7 +9,7 @@ use crate::channel::amount::Limits;
 use crate::channel::deadline::{Deadlines, Timing};
 use crate::channel::transactions::CloseTemplate;
 use crate::channel::{Authorisation, Channel, ChannelId, ChannelTerms, Unit};
-use crate::store::{ChannelRecord, Db, HotRow, Role, StoreError};
+use crate::store::{ChannelRecord, ChannelState, Db, HotRow, Role, StoreError};
 
 use super::clock::Now;
 
@@ -37,6 +37,10 @@ impl Wallet {
         }
         let row = self.store.read(|db| db.channel(id))?.ok_or(WalletError::NotFound)?;
         let loaded = Arc::new(self.load(row.record)?);
+        if row.hot.state == ChannelState::Confirming {
+            // Its expiry is still to be learned, perhaps by another process.
+            return Ok(loaded);
+        }
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(*id, loaded.clone());
         Ok(loaded)
     }

@@ -1,7 +1,7 @@
 //! Off-chain transactions: submit, store the answer, only then sign the checkpoints, finalize.
 //!
 //! Sending, closing, refunding and funding a channel off chain are the same flow with other inputs. Its journal entry
-//! has two steps: [`step::BUILT`] and [`step::ANSWERED`]. A fully signed checkpoint never leaves before the operator's
+//! has two steps: [`step::BUILT`] and [`step::ANSWERED`] (a close also [`step::MISMATCH`]). A fully signed checkpoint never leaves before the operator's
 //! signature on the ark transaction is stored.
 
 use std::time::Duration;
@@ -26,6 +26,9 @@ use crate::store::{Flow, FlowKind};
 pub(super) mod step {
     /// Everything that is needed to build and sign the same transaction again is stored.
     pub const BUILT: &str = "built";
+    /// Only a close: the operator has another checkpoint script and took nothing. The payer may sign the same amount
+    /// again for the new one; in no other step may the signatures change.
+    pub const MISMATCH: &str = "mismatch";
     /// The operator's signatures are stored.
     pub const ANSWERED: &str = "answered";
 }
@@ -250,7 +253,6 @@ impl Wallet {
         if error.is_transport() {
             return Err(WalletError::OutcomeUnknown { ark_txid });
         }
-        self.end_refused(flow)?;
         Err(error.into())
     }
 
@@ -337,11 +339,12 @@ impl Wallet {
 }
 
 /// Whether arkd said no before it took anything: a code of its own, and none that a transaction which was accepted
-/// earlier gets, too.
+/// earlier gets, too (nor one that looks at headers only).
 fn is_clean_refusal(error: &OperatorError) -> bool {
-    let Some(arkd) = error.arkd() else { return false };
-    let coded = arkd.code.is_some_and(|code| code != code::INTERNAL_ERROR);
-    coded && !error.is_duplicate() && !arkd.is(code::VTXO_ALREADY_SPENT)
+    const UNSURE: [i32; 4] =
+        [code::INTERNAL_ERROR, code::VTXO_ALREADY_SPENT, code::BUILD_VERSION_TOO_OLD, code::DIGEST_MISMATCH];
+    let code = error.arkd().and_then(|arkd| arkd.code);
+    code.is_some_and(|code| !UNSURE.contains(&code)) && !error.is_duplicate()
 }
 
 /// The channel an off-chain flow is about.

@@ -106,7 +106,8 @@ impl Wallet {
     }
 
     /// Signs the latest amount again for the operator's present checkpoint script: what a receiver asks for after
-    /// [`WalletError::ReauthorisationNeeded`]. Goes online for the operator's info.
+    /// [`WalletError::ReauthorisationNeeded`]. The Authorisation goes along even when it had been acknowledged, for a
+    /// receiver that lost it. Goes online for the operator's info.
     pub async fn reauthorise(&self, id: &ChannelId) -> Result<Payment> {
         let loaded = self.loaded(id)?;
         loaded.check_role(Role::Payer)?;
@@ -118,13 +119,18 @@ impl Wallet {
             let latest = hot.update.ok_or(ChannelError::NothingPaid)?;
             let base = ChannelUpdate { amount: latest.previous, ..latest };
             let state = PayerState { update: Some(base), high: hot.high };
-            let (update, authorisation) = self.sign_update(db, &loaded, &hot, &info, state, latest.amount, None)?;
+            let (update, _) = self.sign_update(db, &loaded, &hot, &info, state, latest.amount, None)?;
+            let authorisation = db.authorisation(id)?.map(|bytes| Authorisation::from_bytes(&bytes)).transpose()?;
             Ok(loaded.payment(update, authorisation, None, true))
         })
     }
 
     /// Takes over the update that the receiver showed (in a stale or forked answer) when it is this payer's own by its
     /// signature: the next payment adds to it. Answers the amount that is now the base.
+    ///
+    /// The payment that was refused may be made again under its id when what the receiver shows cannot contain it
+    /// (forked). When the receiver shows more (stale), it may have been made before, by the wallet this one was
+    /// restored from: only a new id pays once more.
     pub fn catch_up(&self, shown: &UpdateMessage) -> Result<Amount> {
         let id = shown.update.channel_id;
         let loaded = self.loaded(&id)?;
@@ -133,9 +139,12 @@ impl Wallet {
             let hot = db.hot(&id)?.ok_or(WalletError::NotFound)?;
             let state = PayerState { update: hot.update, high: hot.high };
             let caught_up = state.catch_up(&loaded.channel, shown.update)?;
-            match caught_up.update {
-                Some(update) if caught_up != state => db.put_update(&id, &update, caught_up.high, None, None)?,
-                _ => {}
+            if let Some(update) = caught_up.update.filter(|_| caught_up != state) {
+                let mut ring = hot.ring.clone();
+                if update.amount <= hot.amount() {
+                    ring.forget_newest();
+                }
+                db.put_update(&id, &update, caught_up.high, Some(&ring), None)?;
             }
             Ok(caught_up.base())
         })

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bitcoin::Amount;
 use bitcoin::hashes::{Hash, sha256};
 
+use super::close::awaits_signatures;
 use super::error::Result;
 use super::loaded::{Authorised, LoadedChannel, limits};
 use super::pay::{check_memo, require_open};
@@ -134,24 +135,30 @@ impl Wallet {
         stored: Option<Arc<Authorised>>,
         info: &OperatorInfo,
     ) -> Result<(Arc<Authorised>, Option<Vec<u8>>)> {
-        let id = message.update.channel_id;
-        let current = stored.as_ref().is_some_and(|stored| stored.authorisation.script == info.checkpoint);
-        match (message.authorisation, stored) {
-            (Some(incoming), Some(stored)) if current || stored.authorisation.script == incoming.script => {
-                // Ours is as good or better; other signatures over the same mean nothing.
-                Ok((stored, None))
+        let channel_id = message.update.channel_id;
+        let (incoming, old) = match (message.authorisation, stored) {
+            (None, None) => return Err(ChannelError::MissingAuthorisation { channel_id }.into()),
+            (None, Some(stored)) => return Ok((stored, None)),
+            (Some(incoming), Some(stored)) => {
+                if [info.checkpoint, incoming.script].contains(&stored.authorisation.script) {
+                    // Ours is as good or better; other signatures over the same mean nothing.
+                    return Ok((stored, None));
+                }
+                (incoming, Some(stored))
             }
-            (Some(incoming), _) => {
-                incoming.script.check(info.network, &info.forfeit_key)?;
-                let bytes = incoming.to_bytes();
-                let hash = sha256::Hash::hash(&bytes).to_byte_array();
-                let close = loaded.channel.close_template(incoming.script)?;
-                incoming.verify(&loaded.channel, &close)?;
-                Ok((Arc::new(Authorised { hash, authorisation: incoming, close }), Some(bytes)))
-            }
-            (None, Some(stored)) => Ok((stored, None)),
-            (None, None) => Err(ChannelError::MissingAuthorisation { channel_id: id }.into()),
+            (Some(incoming), None) => (incoming, None),
+        };
+        if incoming.script != info.checkpoint {
+            // As far as is known here the operator builds no checkpoint with it: it would make nothing closable.
+            let unknown = ChannelError::UnknownCheckpointScript { channel_id };
+            return Ok((old.ok_or(unknown)?, None));
         }
+        incoming.script.check(info.network, &info.forfeit_key)?;
+        let bytes = incoming.to_bytes();
+        let hash = sha256::Hash::hash(&bytes).to_byte_array();
+        let close = loaded.channel.close_template(incoming.script)?;
+        incoming.verify(&loaded.channel, &close)?;
+        Ok((Arc::new(Authorised { hash, authorisation: incoming, close }), Some(bytes)))
     }
 
     /// Judges a verified update against what is stored, and stores it where it counts.
@@ -182,7 +189,11 @@ impl Wallet {
         if verdict != Verdict::Replay {
             let authorisation = verified.new_authorisation.as_deref();
             if hot.state == ChannelState::Closing {
-                // The same amount for the operator's new checkpoint script: the close goes on with it.
+                // The same amount for the operator's new checkpoint script: the close goes on with it, unless the
+                // operator may hold what was submitted with the old one.
+                if !awaits_signatures(db, &update.channel_id)? {
+                    require_open(&hot)?;
+                }
                 db.replace_signatures(&update.channel_id, update, authorisation)?;
             } else {
                 db.put_update(&update.channel_id, update, update.amount, None, authorisation)?;

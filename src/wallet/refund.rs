@@ -5,11 +5,12 @@ use bitcoin::Txid;
 use super::error::Result;
 use super::events::EventKind;
 use super::keys::KeyUse;
+use super::loaded::LoadedChannel;
 use super::offchain::{Job, OffchainData, Signer, channel_id, output, output_to, pending_intent_of};
 use super::{Wallet, WalletError};
+use crate::channel::ChannelId;
 use crate::channel::offchain::OffchainInput;
 use crate::channel::terms::{leaf, tagged_hash};
-use crate::channel::{ChannelId, Unit};
 use crate::operator::code;
 use crate::store::{ChannelResult, ChannelState, Flow, FlowKind, Role};
 
@@ -24,18 +25,24 @@ impl Wallet {
         if self.store.read(|db| db.flow(&flow_id))?.is_none() {
             self.begin_refund(id).await?;
         }
-        match self.drive_offchain(flow_id).await {
+        self.drive_refund(&loaded).await
+    }
+
+    /// Drives a refund that has begun, and says what a refusal means for the channel.
+    pub(super) async fn drive_refund(&self, loaded: &LoadedChannel) -> Result<Txid> {
+        let id = loaded.channel.id;
+        match self.drive_offchain(refund_flow(&id)).await {
             Err(WalletError::Operator(error)) if error.is(code::FORFEIT_CLOSURE_LOCKED) => {
                 let locktime = u64::from(loaded.channel.terms.locktime.to_consensus_u32());
                 let now = self.now().on_chain(loaded.unit());
-                Err(WalletError::LocktimeNotReached { channel_id: *id, locktime, now })
+                Err(WalletError::LocktimeNotReached { channel_id: id, locktime, now })
             }
             Err(WalletError::Operator(error)) if error.is(code::VTXO_ALREADY_SPENT) => {
-                let report = self.look_at_channel(id).await?;
-                Err(WalletError::AlreadySpent { channel_id: *id, spent_by: report.spent_by })
+                let report = self.look_at_channel(&id).await?;
+                Err(WalletError::AlreadySpent { channel_id: id, spent_by: report.spent_by })
             }
             Err(WalletError::Operator(error)) if error.is(code::VTXO_ALREADY_UNROLLED) => {
-                Err(WalletError::Unrolled { channel_id: *id })
+                Err(WalletError::Unrolled { channel_id: id })
             }
             other => other,
         }
@@ -49,12 +56,8 @@ impl Wallet {
         }
         let now = self.observe().await?.on_chain(loaded.unit());
         let locktime = u64::from(loaded.channel.terms.locktime.to_consensus_u32());
-        // BIP65: a height lock is passed in the next block, a time lock once median time past has reached it.
-        let passed = match loaded.unit() {
-            Unit::Blocks => now >= locktime,
-            Unit::Seconds => now >= locktime,
-        };
-        if !passed {
+        // As arkd compares: with the tip's height or its median time past.
+        if now < locktime {
             return Err(WalletError::LocktimeNotReached { channel_id: *id, locktime, now });
         }
         let info = self.fresh_info().await?;

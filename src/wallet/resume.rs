@@ -44,7 +44,13 @@ impl Wallet {
                 let loaded = self.loaded(&id)?;
                 self.drive_close(&loaded).await.map(drop)
             }
-            FlowKind::Refund | FlowKind::Send | FlowKind::OpenOffchain => self.drive_offchain(flow.id).await.map(drop),
+            FlowKind::Refund => {
+                let data: super::offchain::OffchainData = decode(flow)?;
+                let id = super::offchain::channel_id(&data)?.ok_or(WalletError::CorruptFlow { what: "a refund" })?;
+                let loaded = self.loaded(&id)?;
+                self.drive_refund(&loaded).await.map(drop)
+            }
+            FlowKind::Send | FlowKind::OpenOffchain => self.drive_offchain(flow.id).await.map(drop),
         }
     }
 

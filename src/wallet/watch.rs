@@ -83,6 +83,8 @@ impl Wallet {
 
     async fn books_of(&self, row: &ChannelRow) -> Result<Option<Vtxo>> {
         let operator = self.net.operator().await?;
+        // The checkpoint script and the limits that payments are judged by may have changed.
+        self.fresh_info().await?;
         Ok(operator.vtxos_by_outpoints(&[row.record.funding]).await?.pop())
     }
 

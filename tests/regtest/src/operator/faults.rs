@@ -9,6 +9,7 @@ use std::time::Duration;
 use bitcoin::OutPoint;
 
 use super::errors::Code;
+use super::wire;
 
 /// The calls of both services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -140,6 +141,7 @@ struct Set {
     knobs: Vec<(Knob, Option<u32>)>,
     claims: HashMap<OutPoint, Claim>,
     seen: HashMap<Call, u64>,
+    submissions: Vec<wire::SubmitTxRequest>,
 }
 
 /// All faults of one operator.
@@ -215,6 +217,15 @@ impl Faults {
     pub(crate) fn hold(&self) -> Held<'_> {
         self.held.fetch_add(1, Ordering::SeqCst);
         Held(&self.held)
+    }
+
+    /// All that has come in as SubmitTx since the start, whatever was answered.
+    pub fn submissions(&self) -> Vec<wire::SubmitTxRequest> {
+        self.lock().submissions.clone()
+    }
+
+    pub(crate) fn note_submission(&self, request: wire::SubmitTxRequest) {
+        self.lock().submissions.push(request);
     }
 
     pub(crate) fn take_call(&self, call: Call) -> Option<Action> {

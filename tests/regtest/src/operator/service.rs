@@ -1,5 +1,6 @@
 //! Both gRPC services over the operator's parts: headers and faults first, then the work.
 
+use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -74,9 +75,13 @@ impl Service {
         work: impl FnOnce(Arc<Shared>, Q) -> F,
     ) -> Result<Response<A>, Status>
     where
+        Q: Any,
         A: Message + Default,
         F: Future<Output = Result<A, Status>>,
     {
+        if let Some(submission) = (request.get_ref() as &dyn Any).downcast_ref::<wire::SubmitTxRequest>() {
+            self.shared.faults.note_submission(submission.clone());
+        }
         let after = self.enter(call, &request, ark).await?;
         let result = work(self.shared.clone(), request.into_inner()).await;
         match (after.action, after.line) {
