@@ -253,6 +253,7 @@ impl Wallet {
         if error.is_transport() {
             return Err(WalletError::OutcomeUnknown { ark_txid });
         }
+        self.end_refused(flow)?;
         Err(error.into())
     }
 

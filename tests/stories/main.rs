@@ -1,10 +1,17 @@
 //! Stories of whole wallets over a real bitcoind and the Ark operator of `tests/regtest`, one module a story.
 //!
-//! One test program, so that it is linked once. Every test has a chain and an operator of its own.
+//! One test program, so that it is linked once. Every test has a chain and an operator of its own;
+//! those of `paying` and `receiving` need neither.
 
+mod closing;
+mod closing_hostile;
 mod exits;
 mod life;
+mod offline;
 mod opening;
 mod opening_faults;
+mod paying;
+mod receiving;
+mod refunding;
 mod two_processes;
 mod world;
