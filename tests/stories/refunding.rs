@@ -198,7 +198,8 @@ async fn the_payer_refunded_first() {
     assert_eq!((channel_id, spent_by), (case.id, Some(txid)));
     let report = case.receiver.watch(&case.id).await.unwrap();
     assert_eq!(report.spent_by, Some(txid));
-    assert_eq!(case.receiver.balance().await.unwrap().total(), sats(0));
+    let balance = case.receiver.balance().await.unwrap();
+    assert_eq!((balance.preconfirmed, balance.settled), (sats(0), sats(0)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
