@@ -36,6 +36,10 @@ pub(super) mod step {
 /// A second look at a refused finalization comes this much later, in seconds.
 const SECOND_LOOK: u64 = 60;
 
+/// How long a finalized transaction may take to be in the operator's books, and how often to look.
+const BOOKS_PATIENCE: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// What an off-chain flow needs to go on in another process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct OffchainData {
@@ -217,6 +221,7 @@ impl Wallet {
         if let Err(error) = operator.finalize(&job.tx, &checkpoints).await {
             self.after_finalize_error(operator, &flow, &data, ark_txid, error).await?;
         }
+        self.await_books(operator, ark_txid).await;
         self.complete_offchain(&flow, &data, &job).await?;
         self.events.progress(&id, Step::Finalized);
         Ok(ark_txid)
@@ -308,6 +313,17 @@ impl Wallet {
     /// Whether the outputs of an ark transaction are in the operator's books: it is final.
     pub(super) async fn outputs_exist(&self, operator: &Operator, ark_txid: Txid) -> Result<bool> {
         Ok(!operator.vtxos_by_outpoints(&[OutPoint::new(ark_txid, 0)]).await?.is_empty())
+    }
+
+    /// arkd answers before its indexer has the transaction, and what comes next looks for it there: the checks of a
+    /// funding, a balance. The waiting has an end; who does not find it then says so.
+    async fn await_books(&self, operator: &Operator, ark_txid: Txid) {
+        let looks = async {
+            while !self.outputs_exist(operator, ark_txid).await.unwrap_or(false) {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let _ = tokio::time::timeout(BOOKS_PATIENCE, looks).await;
     }
 
     fn offchain_job(&self, flow: &Flow, data: &OffchainData) -> Result<Job> {

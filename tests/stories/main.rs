@@ -6,6 +6,7 @@
 mod closing;
 mod closing_hostile;
 mod exits;
+mod lagging_books;
 mod life;
 mod offline;
 mod opening;
