@@ -129,11 +129,20 @@ impl Wallet {
             if self.events.is_closed() {
                 return Err(StoreError::Closed.into());
             }
-            if let Some(event) = self.pending_events(1)?.pop() {
+            if let Some(event) = self.first_event()? {
                 return Ok(event);
             }
             bell.await;
         }
+    }
+
+    /// Progress first, then the oldest that can be read: one of a newer version does not hold up those behind it.
+    fn first_event(&self) -> Result<Option<Event>> {
+        if let Some(event) = self.events.progress.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+            return Ok(Some(event));
+        }
+        let stored = self.store.read(|db| db.pending_events(64))?;
+        Ok(stored.into_iter().find_map(event))
     }
 
     /// The app has dealt with an event. Acknowledging twice does no harm.

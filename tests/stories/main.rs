@@ -5,6 +5,7 @@
 
 mod closing;
 mod closing_hostile;
+mod coins;
 mod exits;
 mod lagging_books;
 mod life;

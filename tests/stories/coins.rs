@@ -1,0 +1,577 @@
+//! Money outside channels: settling, withdrawing, sending; what it costs, what is refused, and that no sat is ever
+//! counted twice or not at all.
+
+use std::time::Duration;
+
+use bitcoin::{Address, Amount, ScriptBuf, TxOut, Txid};
+use regtest::operator::{Action, Call, Code, Knob, Phase, Unit};
+use virtual_channels::channel::message::{Message, UpdateMessage};
+use virtual_channels::channel::{ArkAddress, ChannelError};
+use virtual_channels::operator::code;
+use virtual_channels::store::ChannelState;
+use virtual_channels::wallet::{
+    EventKind, FundingChoice, InviteRequest, Keys, Parsed, Settlement, Wallet, WalletConfig, WalletError,
+};
+
+use crate::opening::{shown, take_events, with_clock};
+use crate::world::{World, eventually, pay, refused, request, sats};
+
+/// An on-chain address that is not of any wallet here.
+fn elsewhere(index: u32) -> (String, ScriptBuf) {
+    let keys = Keys::from_mnemonic(&World::mnemonic("elsewhere"), virtual_channels::channel::Network::Regtest).unwrap();
+    let address: Address = keys.chain_address(index).unwrap();
+    (address.to_string(), address.script_pubkey())
+}
+
+/// Fees that tell the four kinds apart.
+async fn set_fees(world: &World) {
+    world.regtest.operator().await.change(|settings| {
+        settings.fees.offchain_input = "10.0".into();
+        settings.fees.onchain_input = "200.0".into();
+        settings.fees.offchain_output = "30.0".into();
+        settings.fees.onchain_output = "1000.0".into();
+    });
+}
+
+/// What the commitment transaction pays to a script.
+async fn paid(world: &World, txid: &Txid, script: &ScriptBuf) -> Vec<Amount> {
+    let (tx, _) = world.regtest.node().transaction(txid).await.unwrap().expect("the commitment transaction");
+    tx.output.iter().filter(|output: &&TxOut| output.script_pubkey == *script).map(|output| output.value).collect()
+}
+
+async fn total(wallet: &Wallet) -> Amount {
+    wallet.balance().await.unwrap().total()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settling_costs_what_the_quote_says() {
+    let world = World::start(Unit::Seconds).await;
+    let wallet = world.wallet("wallet").await;
+    assert!(matches!(refused(wallet.settle(false).await), WalletError::NothingToSettle));
+    assert!(matches!(refused(wallet.quote_settle(true).await), WalletError::NothingToSettle));
+    world.board(&wallet, 20_000).await;
+    world.board(&wallet, 5_000).await;
+    set_fees(&world).await;
+    let before = shown(&wallet).await;
+    let quote = wallet.quote_settle(false).await.unwrap();
+    assert_eq!((quote.fee, quote.amount), (sats(430), sats(24_570)));
+    assert_eq!((quote.minimum, quote.maximum > sats(1_000_000)), (sats(330), true));
+    assert_eq!(shown(&wallet).await, before);
+    let Settlement { commitment_txid, outpoint, amount, fee } = wallet.settle(false).await.unwrap();
+    assert_eq!((fee, amount), (quote.fee, quote.amount));
+    let balance = wallet.balance().await.unwrap();
+    assert_eq!((balance.preconfirmed, balance.total()), (sats(24_570), sats(24_570)), "not settled before a block");
+    world.mine(1).await;
+    eventually("settled", async || wallet.balance().await.is_ok_and(|b| b.settled == sats(24_570))).await;
+    assert!(world.regtest.node().transaction(&commitment_txid).await.unwrap().unwrap().1.is_some());
+    // Settled is settled; renewing makes a fresh one of it.
+    assert!(matches!(refused(wallet.settle(false).await), WalletError::NothingToSettle));
+    let renewed = wallet.settle(true).await.unwrap();
+    assert_eq!((renewed.fee, renewed.amount), (sats(40), sats(24_530)));
+    assert_ne!(renewed.outpoint, outpoint);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn preconfirmed_coins_are_settled() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 20_000).await;
+    let shop = world.wallet("shop").await;
+    payer.send(&shop.ark_address().unwrap(), sats(8_000)).await.unwrap();
+    assert_eq!(shop.balance().await.unwrap().preconfirmed, sats(8_000));
+    world.settle(&shop).await;
+    assert_eq!(shop.balance().await.unwrap().settled, sats(8_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settled_is_what_is_confirmed() {
+    let world = World::start(Unit::Blocks).await;
+    let wallet = world.rich("wallet", 20_000).await;
+    let node = world.regtest.node();
+    let tip = node.tip().await.unwrap().height;
+    node.invalidate(&node.block_hash(tip).await.unwrap().unwrap()).await.unwrap();
+    eventually("reorged", async || wallet.balance().await.is_ok_and(|b| b.preconfirmed == sats(20_000))).await;
+    let receiver = world.wallet("receiver").await;
+    let invite = receiver.create_invite(&InviteRequest::default()).unwrap();
+    let error = refused(wallet.propose(&invite, &request(10_000, FundingChoice::Offchain)).await);
+    assert!(matches!(error, WalletError::NeedsSettledVtxos { limit: 4 }), "{error}");
+    world.mine(1).await;
+    eventually("again", async || wallet.balance().await.is_ok_and(|b| b.settled == sats(20_000))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn withdrawing_pays_exactly_the_amount() {
+    let world = World::start(Unit::Seconds).await;
+    let wallet = world.rich("wallet", 50_000).await;
+    set_fees(&world).await;
+    let (address, script) = elsewhere(0);
+    let before = shown(&wallet).await;
+    let quote = wallet.quote_withdraw(&address, Some(sats(12_345))).await.unwrap();
+    // One VTXO in, one on-chain output, one VTXO as change.
+    assert_eq!((quote.fee, quote.amount, quote.minimum), (sats(1_040), sats(12_345), sats(330)));
+    assert_eq!(shown(&wallet).await, before);
+    let done = wallet.withdraw(&address, Some(sats(12_345))).await.unwrap();
+    assert_eq!((done.fee, done.amount), (sats(1_040), sats(12_345)));
+    assert_eq!(paid(&world, &done.commitment_txid, &script).await, [sats(12_345)]);
+    assert_eq!(total(&wallet).await, sats(50_000 - 12_345 - 1_040));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn withdrawing_everything() {
+    let world = World::start(Unit::Seconds).await;
+    let wallet = world.rich("wallet", 30_000).await;
+    world.board(&wallet, 10_000).await;
+    world.settle(&wallet).await;
+    set_fees(&world).await;
+    let (address, script) = elsewhere(0);
+    let quote = wallet.quote_withdraw(&address, None).await.unwrap();
+    assert_eq!((quote.fee, quote.amount), (sats(1_020), sats(38_980)));
+    let done = wallet.withdraw(&address, None).await.unwrap();
+    assert_eq!((done.amount, done.fee, done.outpoint), (quote.amount, quote.fee, None));
+    assert_eq!(paid(&world, &done.commitment_txid, &script).await, [sats(38_980)]);
+    assert_eq!(total(&wallet).await, Amount::ZERO);
+    let error = refused(wallet.withdraw(&address, None).await);
+    let WalletError::InsufficientFunds { available, .. } = error else { panic!("{error}") };
+    assert_eq!(available, Amount::ZERO);
+}
+
+/// The smallest coin that is enough for the amount may not be enough for fee and change: then others are taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn withdrawing_takes_more_coins_for_fee_and_change() {
+    let world = World::start(Unit::Blocks).await;
+    let wallet = world.rich("wallet", 10_000).await;
+    world.board(&wallet, 20_000).await;
+    world.settle(&wallet).await;
+    set_fees(&world).await;
+    let (address, script) = elsewhere(0);
+    for amount in [10_000, 9_900] {
+        let quote = wallet.quote_withdraw(&address, Some(sats(amount))).await.unwrap();
+        assert_eq!((quote.fee, quote.amount), (sats(1_040), sats(amount)));
+    }
+    let before = shown(&wallet).await;
+    let error = refused(wallet.withdraw(&address, Some(sats(30_000))).await);
+    let WalletError::InsufficientFunds { needed, available } = error else { panic!("{error}") };
+    assert_eq!((needed, available), (sats(31_020), sats(30_000)));
+    assert_eq!(shown(&wallet).await, before);
+    let done = wallet.withdraw(&address, Some(sats(10_000))).await.unwrap();
+    assert_eq!(paid(&world, &done.commitment_txid, &script).await, [sats(10_000)]);
+    assert_eq!(total(&wallet).await, sats(18_960));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn withdrawals_that_are_refused() {
+    let world = World::start(Unit::Blocks).await;
+    let wallet = world.rich("wallet", 50_000).await;
+    world.regtest.operator().await.change(|settings| settings.utxo_max = 20_000);
+    let (address, _) = elsewhere(0);
+    let before = shown(&wallet).await;
+    let error = refused(wallet.withdraw(&address, Some(sats(329))).await);
+    let WalletError::AmountTooSmall { amount, minimum } = error else { panic!("{error}") };
+    assert_eq!((amount, minimum), (sats(329), sats(330)));
+    for asked in [Some(sats(20_001)), None] {
+        let error = refused(wallet.withdraw(&address, asked).await);
+        let WalletError::AmountTooLarge { amount, maximum } = error else { panic!("{error}") };
+        assert_eq!((amount, maximum), (asked.unwrap_or(sats(50_000)), sats(20_000)));
+    }
+    let mainnet = "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr";
+    for wrong in [mainnet, "", "hello", &"q".repeat(5_000), &wallet.ark_address().unwrap()] {
+        let error = refused(wallet.withdraw(wrong, Some(sats(5_000))).await);
+        assert!(matches!(error, WalletError::InvalidAddress), "{error}");
+    }
+    world.regtest.operator().await.faults().always(Call::RegisterIntent, Action::Refuse(Code::Internal, "no".into()));
+    let error = refused(wallet.withdraw(&address, Some(sats(5_000))).await);
+    assert!(matches!(&error, WalletError::Operator(error) if error.is(code::INTERNAL_ERROR)), "{error}");
+    assert_eq!(shown(&wallet).await, before, "nothing is held after a refusal");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sending_with_change_and_exactly() {
+    let world = World::start(Unit::Blocks).await;
+    let wallet = world.rich("wallet", 10_000).await;
+    let shop = world.wallet("shop").await;
+    let address = shop.ark_address().unwrap();
+    assert_eq!(address, shop.ark_address().unwrap());
+    wallet.send(&address, sats(3_000)).await.unwrap();
+    let balance = wallet.balance().await.unwrap();
+    assert_eq!((balance.preconfirmed, balance.pending, balance.total()), (sats(7_000), Amount::ZERO, sats(7_000)));
+    wallet.send(&address, sats(7_000)).await.unwrap();
+    assert_eq!(total(&wallet).await, Amount::ZERO);
+    assert_eq!(shop.balance().await.unwrap().preconfirmed, sats(10_000));
+    assert_ne!(shop.new_ark_address().unwrap(), address);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sends_that_are_refused() {
+    let world = World::with(Unit::Blocks, |settings| settings.vtxo_max = 40_000).await;
+    let wallet = world.rich("wallet", 10_000).await;
+    let shop = world.wallet("shop").await;
+    let address = shop.ark_address().unwrap();
+    let before = shown(&wallet).await;
+    let error = refused(wallet.send(&address, sats(10_001)).await);
+    let WalletError::InsufficientFunds { needed, available } = error else { panic!("{error}") };
+    assert_eq!((needed, available), (sats(10_001), sats(10_000)));
+    // 329 sats cannot be change.
+    let error = refused(wallet.send(&address, sats(9_671)).await);
+    let WalletError::InsufficientFunds { needed, available } = error else { panic!("{error}") };
+    assert_eq!((needed, available), (sats(10_001), sats(10_000)));
+    for amount in [0, 329] {
+        let error = refused(wallet.send(&address, sats(amount)).await);
+        let WalletError::AmountTooSmall { amount: figure, minimum } = error else { panic!("{error}") };
+        assert_eq!((figure, minimum), (sats(amount), sats(330)));
+    }
+    let error = refused(wallet.send(&address, sats(40_001)).await);
+    let WalletError::AmountTooLarge { amount, maximum } = error else { panic!("{error}") };
+    assert_eq!((amount, maximum), (sats(40_001), sats(40_000)));
+    let parsed = ArkAddress::parse(&address).unwrap();
+    let foreign = ArkAddress { operator: parsed.output_key, ..parsed };
+    let error = refused(wallet.send(&foreign.to_string(), sats(5_000)).await);
+    assert!(matches!(error, WalletError::Channel(ChannelError::WrongOperator { .. })), "{error}");
+    let mainnet = ArkAddress { mainnet: true, ..parsed };
+    assert!(matches!(refused(wallet.send(&mainnet.to_string(), sats(5_000)).await), WalletError::InvalidAddress));
+    let error = refused(wallet.send("hello", sats(5_000)).await);
+    assert!(matches!(error, WalletError::Channel(ChannelError::InvalidAddress)), "{error}");
+    assert_eq!(shown(&wallet).await, before);
+    assert_eq!(total(&shop).await, Amount::ZERO);
+}
+
+/// Whatever happens to the answers of a send: the money is either still here or arrives, once.
+async fn send_answer_lost(call: Call, action: Action) {
+    let world = World::start(Unit::Blocks).await;
+    let wallet = world.rich("wallet", 10_000).await;
+    let shop = world.wallet("shop").await;
+    world.regtest.operator().await.faults().once(call, action);
+    if wallet.send(&shop.ark_address().unwrap(), sats(3_000)).await.is_err() {
+        let balance = wallet.balance().await.unwrap();
+        assert!(balance.settled == Amount::ZERO && balance.pending == balance.total(), "{balance:?}");
+        let arrived = total(&shop).await;
+        assert_eq!(balance.total() + arrived, sats(10_000), "{balance:?}");
+        let (left, errors) = wallet.resume().await.unwrap();
+        assert!(left == 0 && errors.is_empty(), "{errors:?}");
+    }
+    assert_eq!(total(&shop).await, sats(3_000));
+    let balance = wallet.balance().await.unwrap();
+    assert_eq!((balance.preconfirmed, balance.total()), (sats(7_000), sats(7_000)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn submit_answer_lost() {
+    send_answer_lost(Call::SubmitTx, Action::LoseAnswer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn submit_answer_garbage() {
+    send_answer_lost(Call::SubmitTx, Action::Garbage).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn finalize_answer_lost() {
+    send_answer_lost(Call::FinalizeTx, Action::LoseAnswer).await;
+}
+
+/// The operator gives a wrong signature of its own each time it is asked: nothing is finalized, and nothing forgotten.
+#[tokio::test(flavor = "multi_thread")]
+async fn submit_answered_with_wrong_signatures() {
+    let world = World::start(Unit::Blocks).await;
+    let wallet = world.rich("wallet", 10_000).await;
+    let shop = world.wallet("shop").await;
+    let before = world.regtest.operator().await.faults().seen(Call::FinalizeTx);
+    world.regtest.operator().await.faults().turn_once(Knob::WrongArkSignature);
+    match wallet.send(&shop.ark_address().unwrap(), sats(3_000)).await {
+        // What GetPendingTx shows was right.
+        Ok(_) => {}
+        Err(_) => {
+            assert_eq!(world.regtest.operator().await.faults().seen(Call::FinalizeTx), before);
+            assert_eq!(wallet.balance().await.unwrap().pending, sats(10_000));
+            let (left, errors) = wallet.resume().await.unwrap();
+            assert!(left == 0 && errors.is_empty(), "{errors:?}");
+        }
+    }
+    assert_eq!((total(&shop).await, total(&wallet).await), (sats(3_000), sats(7_000)));
+}
+
+/// While a settling stands at `phase`, every sat is shown once.
+async fn sum_while_settling(phase: Phase) {
+    let world = World::start(Unit::Blocks).await;
+    let wallet = world.rich("wallet", 10_000).await;
+    world.board(&wallet, 5_000).await;
+    world.regtest.operator().await.faults().turn(Knob::Stall(phase));
+    let registered = world.regtest.operator().await.faults().seen(Call::SubmitTreeNonces);
+    let settling = tokio::spawn({
+        let wallet = wallet.clone();
+        async move { wallet.settle(true).await }
+    });
+    eventually("pending", async || wallet.balance().await.is_ok_and(|b| b.pending == sats(15_000))).await;
+    if phase != Phase::Started {
+        let seen = async || world.regtest.operator().await.faults().seen(Call::SubmitTreeNonces);
+        eventually("nonces", async || seen().await > registered).await;
+    }
+    for _ in 0..5 {
+        assert_eq!(total(&wallet).await, sats(15_000));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    world.regtest.operator().await.faults().clear();
+    settling.await.unwrap().unwrap();
+    let balance = wallet.balance().await.unwrap();
+    assert_eq!((balance.preconfirmed, balance.total()), (sats(15_000), sats(15_000)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sum_while_a_batch_has_started() {
+    sum_while_settling(Phase::Started).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sum_before_forfeits_are_taken() {
+    sum_while_settling(Phase::Forfeits).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sum_before_the_end_is_told() {
+    sum_while_settling(Phase::Finalized).await;
+}
+
+async fn settling_fails_then_succeeds(phase: Phase) {
+    let world = World::start(Unit::Blocks).await;
+    let wallet = world.rich("wallet", 10_000).await;
+    world.board(&wallet, 5_000).await;
+    world.regtest.operator().await.faults().turn_once(Knob::FailBatch(phase));
+    let settled = wallet.settle(true).await.unwrap();
+    assert_eq!(settled.amount, sats(15_000));
+    let balance = wallet.balance().await.unwrap();
+    assert_eq!((balance.preconfirmed, balance.total()), (sats(15_000), sats(15_000)));
+    assert_eq!(wallet.resume().await.unwrap().0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settling_fails_at_the_start_then_succeeds() {
+    settling_fails_then_succeeds(Phase::Started).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settling_fails_before_forfeits_then_succeeds() {
+    settling_fails_then_succeeds(Phase::Forfeits).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settling_fails_with_everything_signed_then_succeeds() {
+    settling_fails_then_succeeds(Phase::Broadcast).await;
+}
+
+/// An operator that never lets a batch succeed: the coins are free again, and it costs no ban.
+#[tokio::test(flavor = "multi_thread")]
+async fn settling_that_always_fails_holds_nothing() {
+    let world = World::start(Unit::Blocks).await;
+    let wallet = world.rich("wallet", 10_000).await;
+    let before = shown(&wallet).await;
+    world.regtest.operator().await.faults().turn(Knob::FailBatch(Phase::Signatures));
+    let error = refused(wallet.settle(true).await);
+    assert!(matches!(&error, WalletError::Operator(error) if error.is_batch_failure()), "{error}");
+    assert_eq!(shown(&wallet).await, before);
+    world.regtest.operator().await.faults().clear();
+    assert_eq!(wallet.settle(true).await.unwrap().amount, sats(10_000));
+}
+
+/// The process ends in the middle of a withdrawal: it goes on, and pays once.
+#[tokio::test(flavor = "multi_thread")]
+async fn withdrawing_goes_on_after_a_restart() {
+    let world = World::start(Unit::Blocks).await;
+    let wallet = world.rich("wallet", 10_000).await;
+    let (address, script) = elsewhere(3);
+    world.regtest.operator().await.faults().turn(Knob::Stall(Phase::Broadcast));
+    let before = world.regtest.operator().await.faults().seen(Call::SubmitSignedForfeitTxs);
+    let running = tokio::spawn({
+        let (wallet, address) = (wallet.clone(), address.clone());
+        async move { wallet.withdraw(&address, Some(sats(4_000))).await }
+    });
+    let seen = async || world.regtest.operator().await.faults().seen(Call::SubmitSignedForfeitTxs);
+    eventually("forfeits", async || seen().await > before).await;
+    running.abort();
+    wallet.close().unwrap();
+    world.regtest.operator().await.faults().clear();
+    let wallet = world.wallet("wallet").await;
+    eventually("withdrawn", async || wallet.resume().await.is_ok_and(|(left, _)| left == 0)).await;
+    assert_eq!(total(&wallet).await, sats(6_000));
+    world.mine(1).await;
+    let tip = world.regtest.node().tip().await.unwrap().height;
+    let mut amounts = Vec::new();
+    for height in 1..=tip {
+        let (_, _, txs) = world.regtest.node().block_transactions(height).await.unwrap();
+        amounts.extend(txs.into_iter().flat_map(|tx| tx.output).filter(|o| o.script_pubkey == script).map(|o| o.value));
+    }
+    assert_eq!(amounts, [sats(4_000)]);
+}
+
+/// The receiver has closed and the payer has not looked yet, then it has: the sum is the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn sum_around_a_close() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 40_000).await;
+    let receiver = world.wallet("receiver").await;
+    let id = world.open(&payer, &receiver, 30_000).await;
+    pay(&payer, &receiver, &id, 12_000, "one");
+    let sums = async || (total(&payer).await, total(&receiver).await);
+    assert_eq!(sums().await, (sats(28_000), sats(12_000)));
+    receiver.close_channel(&id).await.unwrap();
+    assert_eq!(sums().await, (sats(28_000), sats(12_000)));
+    eventually("the payer sees the close", async || {
+        assert_eq!(total(&payer).await, sats(28_000));
+        payer.watch(&id).await.is_ok_and(|report| report.state == ChannelState::Closed)
+    })
+    .await;
+    assert_eq!(sums().await, (sats(28_000), sats(12_000)));
+    // An address that was shown is for nothing else: what arrives there does not blur the sums.
+    let own = payer.ark_address().unwrap();
+    receiver.send(&own, sats(2_000)).await.unwrap();
+    assert_eq!(sums().await, (sats(30_000), sats(10_000)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quoting_a_channel_spends_nothing() {
+    let world = World::start(Unit::Seconds).await;
+    let payer = world.rich("payer", 40_000).await;
+    let receiver = world.wallet("receiver").await;
+    set_fees(&world).await;
+    let invite = receiver.create_invite(&InviteRequest::default()).unwrap();
+    let before = shown(&payer).await;
+    let batch = payer.quote_open(&invite, &request(30_000, FundingChoice::Batch)).await.unwrap();
+    assert_eq!((batch.fee, batch.amount), (sats(70), sats(30_000)));
+    let offchain = payer.quote_open(&invite, &request(30_000, FundingChoice::Offchain)).await.unwrap();
+    assert_eq!((offchain.fee, offchain.amount), (Amount::ZERO, sats(30_000)));
+    for quote in [&batch, &offchain] {
+        assert!(quote.close_by.unwrap() < quote.locktime.unwrap());
+        assert!(!quote.trust.is_empty());
+    }
+    assert!(offchain.trust[0].contains("preconfirmed") && !batch.trust[0].contains("preconfirmed"));
+    assert_eq!(shown(&payer).await, before);
+    // What was quoted is what is proposed.
+    let proposal = payer.propose(&invite, &request(30_000, FundingChoice::Batch)).await.unwrap();
+    let locktime = u64::from(proposal.offer.terms.locktime.to_consensus_u32());
+    assert!(locktime.abs_diff(batch.locktime.unwrap()) <= 30);
+    assert_eq!(shown(&payer).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_text_is_told_apart() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 40_000).await;
+    let receiver = world.wallet("receiver").await;
+    let (offer, accept) = world.agree(&payer, &receiver, 30_000).await;
+    let id = payer.open_channel(&accept).await.unwrap();
+    world.confirm(&payer, &receiver, &id).await;
+    let payment = payer.pay(&id, sats(5_000), "one", Some("tea")).unwrap();
+    receiver.receive(&payment.message).unwrap();
+    let receipt = receiver.receipt(&id, Some("tea")).unwrap();
+    let invite = receiver.create_invite(&InviteRequest::default()).unwrap();
+    let texts = [
+        invite.to_text().unwrap(),
+        offer.to_text().unwrap(),
+        accept.to_text().unwrap(),
+        payment.message.to_text().unwrap(),
+        receipt.to_text().unwrap(),
+    ];
+    for (index, text) in texts.iter().enumerate() {
+        for written in [text.clone(), text.to_uppercase(), format!("  {text}\n")] {
+            let Parsed::Message(message) = payer.parse(&written).unwrap() else { panic!("{written}") };
+            let kind = match *message {
+                Message::Invite(found) => found == invite && index == 0,
+                Message::Offer(found) => *found == offer && index == 1,
+                Message::Accept(found) => found == accept && index == 2,
+                Message::Update(found) => *found == payment.message && index == 3,
+                Message::Receipt(found) => found == receipt && index == 4,
+            };
+            assert!(kind, "{written}");
+        }
+        let damaged: String =
+            text.chars().enumerate().map(|(i, c)| if i == 20 { if c == 'q' { 'p' } else { 'q' } } else { c }).collect();
+        assert!(matches!(refused(payer.parse(&damaged)), WalletError::Channel(ChannelError::Checksum)));
+        assert!(payer.parse(&text[..text.len() / 2]).is_err());
+    }
+    let ark = receiver.ark_address().unwrap();
+    assert_eq!(payer.parse(&ark).unwrap(), Parsed::ArkAddress(ark.clone()));
+    let (chain, _) = elsewhere(0);
+    let bare = Parsed::ChainAddress(chain.clone());
+    for text in [chain.clone(), format!("bitcoin:{chain}"), format!("BITCOIN:{chain}?amount=0.001&label=x")] {
+        assert_eq!(payer.parse(&text).unwrap(), bare);
+    }
+    let parsed = ArkAddress::parse(&ark).unwrap();
+    let mainnet = ArkAddress { mainnet: true, ..parsed }.to_string();
+    let long = "x".repeat(1 << 20);
+    let foreign = "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr";
+    for text in ["", " ", "hello", "bitcoin:", "lnbc1", "ü€😀:", foreign, &mainnet, &long] {
+        let error = refused(payer.parse(text));
+        assert!(matches!(error, WalletError::Channel(_)), "{error}");
+    }
+    assert!(UpdateMessage::parse(&texts[0]).is_err(), "another kind");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_come_again_until_acknowledged() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 40_000).await;
+    let receiver = world.wallet("receiver").await;
+    let id = world.open(&payer, &receiver, 30_000).await;
+    take_events(&payer).await;
+    pay(&payer, &receiver, &id, 5_000, "one");
+    pay(&payer, &receiver, &id, 1_000, "two");
+    let received = EventKind::PaymentReceived { amount: sats(6_000), increase: sats(6_000) };
+    let durable = async |wallet: &Wallet| {
+        loop {
+            let event = wallet.next_event().await.unwrap();
+            if event.token.is_some() {
+                return event;
+            }
+        }
+    };
+    let opened = durable(&receiver).await;
+    assert_eq!(durable(&receiver).await, opened, "the same again");
+    receiver.close().unwrap();
+    let receiver = world.wallet("receiver").await;
+    assert_eq!(durable(&receiver).await, opened, "after a restart, too");
+    let all = take_events(&receiver).await;
+    assert_eq!(all, vec![EventKind::ChannelFunded, EventKind::ChannelOpened, received]);
+    assert!(take_events(&receiver).await.is_empty());
+    assert_eq!(take_events(&payer).await, vec![EventKind::PaymentSent { amount: sats(6_000), increase: sats(6_000) }]);
+    pay(&payer, &receiver, &id, 500, "three");
+    let more = EventKind::PaymentReceived { amount: sats(6_500), increase: sats(500) };
+    assert_eq!(take_events(&receiver).await, vec![more]);
+    assert!(receiver.acknowledge_event("rubbish").is_err());
+}
+
+/// Expired VTXOs are shown as such and come back by settling.
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_coins_come_back() {
+    let world = World::start(Unit::Seconds).await;
+    let wallet = world.rich("wallet", 10_000).await;
+    wallet.close().unwrap();
+    let (wallet, clock) = with_clock(&world, "wallet").await;
+    clock.by(90_000);
+    world.regtest.operator().await.change(|settings| settings.clock_shift = 90_000);
+    let balance = wallet.balance().await.unwrap();
+    assert_eq!((balance.recoverable, balance.total()), (sats(10_000), sats(10_000)));
+    let error = refused(wallet.send(&world.wallet("shop").await.ark_address().unwrap(), sats(5_000)).await);
+    let WalletError::InsufficientFunds { available, .. } = error else { panic!("{error}") };
+    assert_eq!(available, Amount::ZERO);
+    let settled = wallet.settle(false).await.unwrap();
+    assert_eq!((settled.amount, settled.fee), (sats(10_000), Amount::ZERO));
+    assert_eq!(wallet.balance().await.unwrap().preconfirmed, sats(10_000));
+}
+
+/// Without the operator the wallet opens and shows its channels; what needs the operator says so soon.
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_away() {
+    let world = World::start(Unit::Blocks).await;
+    let wallet = world.rich("wallet", 10_000).await;
+    wallet.close().unwrap();
+    world.regtest.stop_operator().await;
+    let wallet = world.wallet("wallet").await;
+    assert!(wallet.channels().unwrap().is_empty());
+    let started = std::time::Instant::now();
+    for error in [refused(wallet.settle(true).await), refused(wallet.balance().await)] {
+        assert!(matches!(&error, WalletError::Operator(error) if error.is_transport()), "{error}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(20));
+    let config = WalletConfig { ..world.config("new") };
+    assert!(Wallet::open(config, &World::mnemonic("new")).await.is_err());
+    assert!(!world.path("new").exists());
+    world.regtest.start_operator().await.unwrap();
+    assert_eq!(wallet.settle(true).await.unwrap().amount, sats(10_000));
+}
