@@ -107,7 +107,13 @@ impl Wallet {
         match flow.kind {
             FlowKind::OpenPayer | FlowKind::Settle | FlowKind::Withdraw if flow.step == step::READY => {
                 let data: BatchData = decode(flow)?;
-                Ok(if missing(&data.inputs).is_empty() { Amount::ZERO } else { owed(&data.outputs) })
+                let spent = missing(&data.inputs);
+                if spent.is_empty() {
+                    return Ok(Amount::ZERO);
+                }
+                // Chain and books do not change in the same instant: what one shows already the other may show still.
+                let still = sum(data.inputs.iter().map(|input| input.amount)).checked_sub(sum(spent));
+                Ok(owed(&data.outputs).checked_sub(still.unwrap_or(Amount::ZERO)).unwrap_or(Amount::ZERO))
             }
             FlowKind::Send | FlowKind::OpenOffchain => {
                 let data: OffchainData = decode(flow)?;
