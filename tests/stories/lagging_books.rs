@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use regtest::operator::{Action, Call, Knob, Unit};
-use virtual_channels::wallet::{Acceptance, FundingChoice, InviteRequest, WalletError};
+use virtual_channels::wallet::{Acceptance, FundingChoice, InviteRequest};
 
 use crate::world::{World, eventually, pay, request};
 
@@ -24,8 +24,7 @@ async fn a_channel_funded_off_chain() {
         world.regtest.operator().await.faults().release(Knob::StaleNew);
     };
     let funding = request(30_000, FundingChoice::Offchain);
-    let proposing = async { Ok::<_, WalletError>(payer.propose(&invite, &funding).await?) };
-    let (proposal, ()) = tokio::try_join!(proposing, async {
+    let (proposal, ()) = tokio::try_join!(payer.propose(&invite, &funding), async {
         catch_up.await;
         Ok(())
     })
