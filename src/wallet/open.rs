@@ -26,7 +26,8 @@ impl Wallet {
         let opening = data.opening.as_mut().ok_or(WalletError::NotFound)?;
         let offer = Offer::parse(&opening.offer)?;
         self.observe().await?;
-        accept.check(&offer, self.now().unix())?;
+        // By the clocks of the two, as the receiver signed it: the chain's may be ahead of them.
+        accept.check(&offer, self.now().wall)?;
         let tried = opening.valid_until > 0;
         opening.valid_until = opening.valid_until.max(accept.valid_until);
         let info = self.fresh_info().await?;

@@ -3,6 +3,7 @@
 //! One test program, so that it is linked once. Every test has a chain and an operator of its own;
 //! those of `paying` and `receiving` need neither.
 
+mod chain_ahead;
 mod closing;
 mod closing_hostile;
 mod coins;
