@@ -27,6 +27,8 @@ pub enum StoreError {
     CannotOpen { detail: String },
     #[error("the database cannot be read or written: {detail}")]
     Io { detail: String },
+    #[error("the database file was moved, replaced or deleted while it was open: nothing is written any more")]
+    Moved,
     #[error("the wallet is closed")]
     Closed,
     #[error("{what} is not in the database")]
@@ -83,6 +85,7 @@ impl StoreError {
                 | Self::Busy
                 | Self::CannotOpen { .. }
                 | Self::Io { .. }
+                | Self::Moved
                 | Self::Closed
                 | Self::Corrupt { .. }
                 | Self::NotOurs

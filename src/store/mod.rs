@@ -23,6 +23,7 @@ mod meta;
 mod migrations;
 mod open;
 mod payment_ring;
+mod place;
 mod rare;
 mod words;
 
@@ -49,6 +50,7 @@ pub use words::{ChannelState, FlowKind, FundingKind, Role, ScriptKind};
 /// The wallet's database file. Shared between threads by reference; they take turns.
 pub struct Store {
     connection: Mutex<Option<Connection>>,
+    place: place::Place,
 }
 
 impl Store {
@@ -57,7 +59,8 @@ impl Store {
     /// Refuses foreign files, files of a newer version, corrupt files and files that cannot be written, and leaves
     /// them as they were.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { connection: Mutex::new(Some(open::open(path)?)) })
+        let connection = open::open(path)?;
+        Ok(Self { connection: Mutex::new(Some(connection)), place: place::Place::of(path)? })
     }
 
     /// Moves all changes into the main file and lets go of it. Waits for the call that is running; later calls answer
@@ -85,12 +88,15 @@ impl Store {
 
     /// Runs `f` as one transaction: all of it is on disk when this returns `Ok`, and nothing of it when `f` or the
     /// commit fails. No other writer, in this process or another, comes between. Do not call the store inside `f`.
+    /// [`StoreError::Moved`] means that the file was moved or deleted meanwhile: nothing may rest on the transaction.
     pub fn write<R, E: From<StoreError>>(&self, f: impl FnOnce(&Db<'_>) -> Result<R, E>) -> Result<R, E> {
         let guard = self.lock();
         let connection = guard.as_ref().ok_or(StoreError::Closed)?;
+        self.place.check()?;
         let transaction = Transaction::begin(connection, "BEGIN IMMEDIATE")?;
         let answer = f(&Db::new(connection, true))?;
         transaction.commit()?;
+        self.place.check()?;
         Ok(answer)
     }
 
