@@ -156,7 +156,7 @@ impl Wallet {
             }
             db.put_branch(&outpoint, &verified.branch)?;
             self.insert_channel(db, &channel, &record, ChannelState::Open)?;
-            db.set_last_watch(&channel.id, now)?;
+            db.set_last_watch(&channel.id, self.watched_at())?;
             if let Some(flow) = flow {
                 db.delete_flow(&flow.id)?;
             }

@@ -9,7 +9,25 @@ use crate::store::SeenTime;
 /// A chain that claims to be further ahead of the wall clock than this is not believed (outside regtest).
 const MAX_AHEAD_SECONDS: u64 = 30 * 24 * 3600;
 
+/// How far the wall clock may be ahead of the chain's median time past, which lags an hour or so, for its reading to be
+/// kept. A phone's clock that was wrong once must not be believed for ever: what is kept is never undone.
+const MAX_KEPT_SECONDS: u64 = 6 * 3600;
+
+/// The wall clock as it may be stored beside the chain's time (regtest's chain may stand still).
+fn keepable(wall: u64, median_time: u64, network: Network) -> u64 {
+    match network {
+        Network::Regtest => wall,
+        _ => wall.min(median_time.saturating_add(MAX_KEPT_SECONDS)),
+    }
+}
+
 impl Wallet {
+    /// The moment of a look at the chain, for records that later moments are counted from.
+    pub(super) fn watched_at(&self) -> u64 {
+        let now = self.now();
+        keepable(now.wall, now.median_time, self.config.network)
+    }
+
     /// The time without any network: never behind what was seen before.
     pub(super) fn now(&self) -> Now {
         let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -24,6 +42,7 @@ impl Wallet {
         if self.config.network != Network::Regtest && tip.median_time_past > wall.saturating_add(MAX_AHEAD_SECONDS) {
             return Err(ChannelError::InvalidLocktime { value: tip.median_time_past }.into());
         }
+        let wall = keepable(wall, tip.median_time_past, self.config.network);
         let seen = SeenTime { wall, height: u64::from(tip.height), median: tip.median_time_past };
         let highest = self.store.write(|db| db.see_time(seen))?;
         let mut cached = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -33,5 +52,26 @@ impl Wallet {
             median_time: cached.median_time.max(highest.median),
         };
         Ok(*cached)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHAIN: u64 = 1_800_000_000;
+    const DAY: u64 = 86_400;
+
+    #[test]
+    fn a_clock_that_was_wrong_once_is_not_kept() {
+        for wrong in [CHAIN + DAY, CHAIN + 3_650 * DAY, u64::MAX] {
+            assert_eq!(keepable(wrong, CHAIN, Network::Bitcoin), CHAIN + MAX_KEPT_SECONDS);
+        }
+        // A right one, ahead of the chain by its usual lag, and one that was set back.
+        for right in [CHAIN, CHAIN + 3_600, CHAIN - DAY] {
+            assert_eq!(keepable(right, CHAIN, Network::Bitcoin), right);
+        }
+        assert_eq!(keepable(CHAIN + DAY, CHAIN, Network::Regtest), CHAIN + DAY);
+        assert_eq!(keepable(CHAIN, u64::MAX, Network::Bitcoin), CHAIN);
     }
 }

@@ -47,8 +47,7 @@ impl Wallet {
         let books = self.books_of(&row).await;
         let operator_seen = books.is_ok();
         let books = books.ok().flatten();
-        let now = self.now();
-        self.store.write(|db| db.set_last_watch(id, now.wall))?;
+        self.store.write(|db| db.set_last_watch(id, self.watched_at()))?;
         if row.hot.state == ChannelState::Confirming && confirmations >= self.config.confirmations {
             self.confirm(&row, books.as_ref()).await?;
         }
