@@ -122,6 +122,7 @@ impl Ready {
             }
             ids.push(channel.id);
         }
+        stores.iter().for_each(|store| store.close().unwrap());
         Self { folder, payer, receiver, info, ids }
     }
 

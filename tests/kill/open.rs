@@ -139,24 +139,25 @@ async fn accepted(receiver: &Wallet, offer: &Offer) -> Accept {
 
 /// Resumes both sides until nothing is under way, checks that they agree, and opens what had not been opened.
 async fn recover(stage: &Stage, payer: &Wallet, receiver: &Wallet, offer: Option<&Offer>, before: usize) {
-    settle_flows(stage, payer, receiver).await;
+    settle_flows(stage, payer, receiver, true).await;
     agree(payer, receiver).await;
     if let Some(offer) = offer.filter(|_| payer.channels().unwrap().len() == before) {
         println!("  opened again");
         let accept = accepted(receiver, offer).await;
         payer.open_channel(&accept).await.unwrap();
-        settle_flows(stage, payer, receiver).await;
+        settle_flows(stage, payer, receiver, false).await;
         agree(payer, receiver).await;
     }
 }
 
-/// Resumes until both sides have nothing left to do, with blocks and time in between.
-async fn settle_flows(stage: &Stage, payer: &Wallet, receiver: &Wallet) {
+/// Resumes until both sides have nothing left to do, with blocks and time in between. A payer that met silence has
+/// ended its try, while the receiver may still listen for the next one (`listening`).
+async fn settle_flows(stage: &Stage, payer: &Wallet, receiver: &Wallet, listening: bool) {
     for attempt in 0.. {
         let (payer_left, payer_errors) = payer.resume().await.unwrap();
         stage.world.mine(1).await;
         let (receiver_left, receiver_errors) = receiver.resume().await.unwrap();
-        if payer_left == 0 && receiver_left == 0 {
+        if payer_left == 0 && (receiver_left == 0 || listening && attempt >= 3) {
             return;
         }
         println!("  {attempt}: payer {payer_left} {payer_errors:?}, receiver {receiver_left} {receiver_errors:?}");

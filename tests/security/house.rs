@@ -1,0 +1,90 @@
+//! The arrows between the rooms run one way, and the test operator shares no code with the library.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What each room may use of the crate besides itself.
+const ROOMS: [(&str, &[&str]); 6] = [
+    ("channel", &[]),
+    ("store", &["channel"]),
+    ("operator", &["channel"]),
+    ("chain", &["channel"]),
+    ("wallet", &["channel", "store", "operator", "chain"]),
+    ("ffi", &["channel", "store", "operator", "chain", "wallet"]),
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+/// The rooms that a source names; comments do not count.
+fn used(source: &str) -> Vec<&'static str> {
+    let code: String = source.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
+    let code: String = code.split_whitespace().collect();
+    let named = |room: &&str| {
+        let begins = |at: usize| !code[at..].starts_with(|next: char| next.is_alphanumeric() || next == '_');
+        let direct = format!("crate::{room}");
+        code.match_indices(&direct).any(|(at, _)| begins(at + direct.len())) || in_braces(&code, room)
+    };
+    ROOMS.iter().map(|(room, _)| *room).filter(named).collect()
+}
+
+/// `crate::{store::…, chain::…}`.
+fn in_braces(code: &str, room: &str) -> bool {
+    code.match_indices("crate::{").any(|(at, open)| {
+        let list = &code[at + open.len()..];
+        let list = &list[..list.find(';').unwrap_or(list.len())];
+        list.split(['{', ',']).any(|name| name.split("::").next() == Some(room))
+    })
+}
+
+#[test]
+fn arrows_run_one_way() {
+    for (room, allowed) in ROOMS {
+        let mut files = Vec::new();
+        rust_files(&root().join("src").join(room), &mut files);
+        assert!(!files.is_empty(), "{room} is empty");
+        for file in files {
+            for name in used(&fs::read_to_string(&file).unwrap()) {
+                let fine = name == room || allowed.contains(&name);
+                assert!(fine, "{} uses {name}: {room} must not", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_source_uses_is_found() {
+    assert_eq!(used("use crate::store::Db;"), ["store"]);
+    assert_eq!(used("use crate::{chain::Chain, wallet::{a, b}};"), ["chain", "wallet"]);
+    assert_eq!(used("// crate::store\nlet a = crate::operator::code::X;"), ["operator"]);
+    assert_eq!(used("/// [`crate::wallet`]\nuse crate::channels::X; use crate::storehouse;"), Vec::<&str>::new());
+}
+
+#[test]
+fn the_test_operator_shares_no_code_with_the_library() {
+    let tree = |package: &str| {
+        let arguments = ["tree", "--offline", "-p", package, "-e", "normal", "--prefix", "none"];
+        let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let packages = String::from_utf8(output.stdout).unwrap();
+        packages.lines().filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect::<Vec<_>>()
+    };
+    let library = "virtual-channels".to_owned();
+    let operator = tree("regtest");
+    assert!(operator.len() > 10 && operator.contains(&"tonic".to_owned()), "{operator:?}");
+    assert!(!operator.contains(&library));
+    assert!(tree("virtual-channels").contains(&library));
+}
