@@ -57,7 +57,8 @@ impl SubmitAnswer {
 
 impl Operator {
     /// Submits `signed_ark` (with all signatures but the operator's) and the unsigned checkpoints. A second try of an
-    /// accepted transaction is refused as a duplicate ([`OperatorError::is_duplicate`]) and does no harm.
+    /// accepted transaction does no harm: it is refused as a duplicate ([`OperatorError::is_duplicate`]), or, right
+    /// after the first, as VTXO_ALREADY_SPENT. [`Operator::find_pending`] tells.
     pub async fn submit(
         &self,
         tx: &OffchainTx,
@@ -118,6 +119,20 @@ impl Operator {
             Ok(Err(_)) => Err(OperatorError::StreamEnded { why: "the runtime is shutting down".into() }),
             Err(_) => Err(OperatorError::Timeout { call: CALL, seconds: FINALIZE_WAIT.as_secs() }),
         }
+    }
+
+    /// The submitted, not finalized transaction `ark_txid`, which spends the proof's inputs. Looks three times within
+    /// three seconds before it says that there is none: for a moment after SubmitTx has accepted a transaction, arkd
+    /// shows its inputs as spent and no pending transaction.
+    pub async fn find_pending(&self, intent: &Intent, ark_txid: Txid) -> Result<Option<PendingTx>, OperatorError> {
+        for pause in [1, 2] {
+            let found = self.pending_txs(intent).await?.into_iter().find(|pending| pending.ark_txid == ark_txid);
+            if found.is_some() {
+                return Ok(found);
+            }
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+        }
+        Ok(self.pending_txs(intent).await?.into_iter().find(|pending| pending.ark_txid == ark_txid))
     }
 
     /// The submitted, not finalized transactions that spend the proof's inputs.

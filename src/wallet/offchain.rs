@@ -240,13 +240,12 @@ impl Wallet {
             self.end_refused(flow)?;
             return Err(error.into());
         }
-        match operator.pending_txs(&job.pending).await {
-            Ok(pending) => {
-                if let Some(found) = pending.into_iter().find(|pending| pending.ark_txid == ark_txid) {
-                    let answer = SubmitAnswer::check(&job.tx, found.ark, found.checkpoints, job.operator)?;
-                    return Ok(Some(answer));
-                }
+        match operator.find_pending(&job.pending, ark_txid).await {
+            Ok(Some(found)) => {
+                let answer = SubmitAnswer::check(&job.tx, found.ark, found.checkpoints, job.operator)?;
+                return Ok(Some(answer));
             }
+            Ok(None) => {}
             // A pending transaction would have been shown: there is none.
             Err(refused) if is_clean_refusal(&refused) => {}
             Err(unusable) if unusable.is_transport() => return Err(WalletError::OutcomeUnknown { ark_txid }),
