@@ -146,7 +146,7 @@ impl Wallet {
                 })?)
             }
         })?;
-        self.cosign_in_background(id, data, plan, stream);
+        self.cosign_in_background(id, data, plan, stream, false);
         Ok(Accept::sign(id, valid_until, &keypair))
     }
 
@@ -159,14 +159,22 @@ impl Wallet {
         Ok(CosignPlan { cosigner, payer_inputs: inputs.clone(), leaf, other_cosigners: data.other_cosigners.clone() })
     }
 
-    fn cosign_in_background(&self, id: [u8; 32], data: BatchData, plan: CosignPlan, stream: CosignStream) {
+    /// `resumed`: an earlier process may have signed for a batch without a trace of it in the journal.
+    fn cosign_in_background(
+        &self,
+        id: [u8; 32],
+        data: BatchData,
+        plan: CosignPlan,
+        stream: CosignStream,
+        resumed: bool,
+    ) {
         self.stop_cosigning(&id);
         let wallet = self.clone();
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         let handle = tasks.spawn(async move {
             // What went wrong is in the journal and the events.
-            let _ = wallet.cosign_until_end(id, data, plan, stream).await;
+            let _ = wallet.cosign_until_end(id, data, plan, stream, resumed).await;
         });
         let mut running = self.cosigning.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|_, handle| !handle.is_finished());
@@ -191,6 +199,7 @@ impl Wallet {
         data: BatchData,
         plan: CosignPlan,
         stream: CosignStream,
+        resumed: bool,
     ) -> Result<()> {
         let operator = self.net.operator().await?;
         let opening = data.opening.clone().ok_or(WalletError::CorruptFlow { what: "an opening" })?;
@@ -211,7 +220,7 @@ impl Wallet {
                 continue;
             };
             let ended = tokio::select! {
-                () = self.look_for_channel(id) => return Ok(()),
+                () = self.look_for_channel(id, resumed) => return Ok(()),
                 ended = cosign(operator, open, &plan, deadline, &mut observer) => ended,
             };
             match ended {
@@ -224,22 +233,22 @@ impl Wallet {
             }
         };
         let error = WalletError::from(error);
-        if self.end_cosigning(id, &error)? {
+        if !(resumed && self.may_have_opened(id).await) && self.end_cosigning(id, &error)? {
             return Err(error);
         }
         // What is not found now is found by resuming.
-        let _ = tokio::time::timeout(Duration::from_secs(20), self.look_for_channel(id)).await;
+        let _ = tokio::time::timeout(Duration::from_secs(20), self.look_for_channel(id, resumed)).await;
         Ok(())
     }
 
     /// The end of a batch may be missed, or the operator call it failed when it was not: ends when an attempt whose
-    /// branch is stored has made the channel, or nobody waits for it any more.
-    async fn look_for_channel(&self, id: [u8; 32]) {
+    /// branch is stored has made the channel, or nobody waits for it any more. After an interruption any attempt counts.
+    async fn look_for_channel(&self, id: [u8; 32], resumed: bool) {
         loop {
             tokio::time::sleep(Duration::from_secs(2)).await;
             match self.store.read(|db| db.flow(&id)) {
                 Ok(None) | Err(StoreError::Closed) => return,
-                Ok(Some(flow)) if decode::<BatchData>(&flow).is_ok_and(|data| data.has_attempts()) => {
+                Ok(Some(flow)) if resumed || decode::<BatchData>(&flow).is_ok_and(|data| data.has_attempts()) => {
                     if matches!(self.find_opened(&flow, Role::Receiver).await, Ok(Found::Channel(_))) {
                         return;
                     }
@@ -247,6 +256,12 @@ impl Wallet {
                 Ok(Some(_)) | Err(_) => {}
             }
         }
+    }
+
+    /// Whether the channel is in the operator's books, or they cannot be seen.
+    async fn may_have_opened(&self, id: [u8; 32]) -> bool {
+        let Ok(Some(flow)) = self.store.read(|db| db.flow(&id)) else { return false };
+        !matches!(self.find_opened(&flow, Role::Receiver).await, Ok(Found::Nothing))
     }
 
     /// The Accept ended without a channel. An attempt whose branch is stored stays, to be looked up: then `false`.
@@ -271,6 +286,8 @@ impl Wallet {
     /// Goes on with an accepted opening after a restart: looks whether the channel came to be, else listens again.
     pub(super) async fn continue_accepting(&self, flow: &Flow) -> Result<()> {
         if self.is_cosigning(&flow.id) {
+            // It listens; what an earlier process signed for is found by looking.
+            self.find_opened(flow, Role::Receiver).await?;
             return Ok(());
         }
         let data: BatchData = decode(flow)?;
@@ -303,7 +320,7 @@ impl Wallet {
         let data: BatchData = decode(&flow)?;
         let plan = self.cosign_plan(&data, &offer)?;
         let stream = open_cosign_stream(self.net.operator().await?, &plan).await?;
-        self.cosign_in_background(flow.id, data, plan, stream);
+        self.cosign_in_background(flow.id, data, plan, stream, true);
         Ok(())
     }
 }
