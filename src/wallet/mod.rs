@@ -32,6 +32,7 @@ mod receive;
 mod refund;
 mod resume;
 mod retry;
+mod seen_close;
 mod send;
 mod settle;
 mod time;

@@ -1,6 +1,6 @@
 //! Watching: one look at the chain and at the operator's books for a channel.
 
-use bitcoin::{OutPoint, Txid};
+use bitcoin::Txid;
 
 use super::Wallet;
 use super::WalletError;
@@ -162,13 +162,15 @@ impl Wallet {
             return Ok(());
         }
         let loaded = self.loaded(&id)?;
-        let script = loaded.channel.terms.payer.ark_payout.script();
-        let rest = operator.vtxos_by_scripts(std::slice::from_ref(&script)).await?;
-        let outpoint: Option<OutPoint> =
-            rest.into_iter().map(|vtxo| vtxo.outpoint).find(|outpoint| outpoint.txid == txid);
+        // Anything else that the books call its spender is no close, and nothing that the payer agreed to.
+        let Some(seen) = self.seen_close(operator, row, &loaded, txid).await? else { return Ok(()) };
+        let outpoint = seen.outpoint;
         self.store.write(|db| {
             db.set_state(&id, &[ChannelState::Open], ChannelState::Closed)?;
             db.set_result(&id, &ChannelResult { txid, outpoint })?;
+            if let Some(transactions) = &seen.transactions {
+                db.set_submit_answer(&id, &super::batch::encode(transactions)?)?;
+            }
             self.push_event(db, Some(&id), &EventKind::ChannelClosed { txid })
         })?;
         self.events.ring();

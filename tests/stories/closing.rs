@@ -3,21 +3,19 @@
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bitcoin::{Psbt, Txid};
-use regtest::operator::{Action, Call, Code, Knob, Settings, Unit};
+use regtest::operator::{Action, Call, Claim, Settings, Unit};
 use virtual_channels::channel::{ChannelError, ChannelId};
-use virtual_channels::operator::{Operator, OperatorError, code};
 use virtual_channels::store::{ChannelRow, ChannelState, FlowKind, Store};
 use virtual_channels::wallet::{Wallet, WalletError};
 
-use crate::offline::{self, FakeClock};
+use crate::offline;
 use crate::world::{World, eventually, pay, refused, sats};
 
 const FUNDS: u64 = 100_000;
 const CAPACITY: u64 = 60_000;
-const PAID: u64 = 2_000;
+pub const PAID: u64 = 2_000;
 
 /// A channel in which something has been paid, and what the operator had seen when that was done.
 pub struct Case {
@@ -97,16 +95,16 @@ impl Case {
         store.read(|db| db.flows_of(kind)).unwrap().pop().map(|flow| flow.step)
     }
 
-    fn close_step(&self) -> Option<String> {
+    pub fn close_step(&self) -> Option<String> {
         self.step("receiver", FlowKind::Close)
     }
 
-    async fn close_refused(&self) -> WalletError {
+    pub async fn close_refused(&self) -> WalletError {
         refused(self.receiver.close_channel(&self.id).await)
     }
 
     /// Refused while nothing had begun: the channel is as it was.
-    async fn refused_and_open(&self) -> WalletError {
+    pub async fn refused_and_open(&self) -> WalletError {
         let before = self.row("receiver");
         let error = self.close_refused().await;
         let after = self.row("receiver");
@@ -117,7 +115,7 @@ impl Case {
     }
 
     /// Refused on the way: nothing was finalized, and what was paid is still there.
-    async fn refused_and_closing(&self) -> WalletError {
+    pub async fn refused_and_closing(&self) -> WalletError {
         let before = self.row("receiver").hot.update;
         let error = self.close_refused().await;
         let row = self.row("receiver");
@@ -149,30 +147,24 @@ impl Case {
         })
         .await;
         assert_eq!(self.payer.balance().await.unwrap().total(), sats(FUNDS - amount));
+        assert!(self.row("payer").submit_answer.is_some(), "what the payer's remainder depends on is kept");
     }
 
-    async fn closes(&self) {
+    pub async fn closes(&self) {
         self.receiver.close_channel(&self.id).await.unwrap();
         self.closed_at(PAID).await;
         assert_eq!(self.different_submissions().await, 1);
     }
 
     /// In `closing`, with nothing at the operator.
-    async fn begun(&self) {
+    pub async fn begun(&self) {
         self.fault(Call::SubmitTx, Action::Drop).await;
         let error = self.refused_and_closing().await;
         assert!(matches!(error, WalletError::OutcomeUnknown { .. }), "{error}");
     }
 }
 
-fn refusal(error: &WalletError) -> Option<i32> {
-    match error {
-        WalletError::Operator(error) => error.arkd().and_then(|arkd| arkd.code),
-        _ => None,
-    }
-}
-
-fn is_unknown(error: &WalletError) -> bool {
+pub fn is_unknown(error: &WalletError) -> bool {
     matches!(error, WalletError::OutcomeUnknown { .. })
 }
 
@@ -304,191 +296,6 @@ async fn the_app_gives_up_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operator_answers_garbage() {
-    let case = case().await;
-    // It has taken the transaction: only the same one can be gone on with.
-    case.fault(Call::SubmitTx, Action::Garbage).await;
-    case.fault(Call::GetPendingTx, Action::Garbage).await;
-    let error = case.refused_and_closing().await;
-    assert!(matches!(error, WalletError::Operator(_)), "{error}");
-    case.fault(Call::GetPendingTx, Action::RawGarbage).await;
-    let error = case.refused_and_closing().await;
-    assert!(is_unknown(&error), "{error}");
-    case.closes().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_operator_answers_with_an_error_after_it_took_the_transaction() {
-    let case = case().await;
-    case.fault(Call::SubmitTx, Action::AnswerError).await;
-    case.fault(Call::GetPendingTx, Action::Drop).await;
-    let error = case.refused_and_closing().await;
-    assert!(is_unknown(&error), "{error}");
-    // `submissions` has looked: it holds no signed checkpoint.
-    case.closes().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_operator_refuses_after_it_saw_the_transaction() {
-    let case = case().await;
-    for wrong in [Code::Internal, Code::InvalidSignature, Code::ArkTxMismatch, Code::TxTooLarge] {
-        case.fault(Call::SubmitTx, Action::Refuse(wrong, "on purpose".into())).await;
-        let error = case.refused_and_closing().await;
-        assert!(refusal(&error).is_some(), "{error}");
-        assert_eq!(case.close_step().as_deref(), Some("built"));
-    }
-    // It has signatures over the ark transaction at this amount: no other amount is ever signed.
-    let more = case.payer.pay(&case.id, sats(500), "more", None).unwrap().message;
-    let before = case.row("receiver");
-    let error = refused(case.receiver.receive(&more));
-    assert!(matches!(error, WalletError::WrongState { state: ChannelState::Closing, .. }), "{error}");
-    assert_eq!(case.row("receiver"), before);
-    case.closes().await;
-}
-
-/// A wrong answer to SubmitTx: nothing is finalized, no checkpoint is signed, and the honest answer closes the channel.
-async fn wrong_answer(knob: Knob) {
-    let case = case().await;
-    case.world.regtest.operator().await.faults().turn_once(knob);
-    // Without this the honest answer would be found at once.
-    case.fault(Call::GetPendingTx, Action::Status(tonic::Code::Internal, "not now".into())).await;
-    let error = case.refused_and_closing().await;
-    assert!(matches!(error, WalletError::Operator(_)), "{error}");
-    assert_eq!((case.close_step().as_deref(), case.row("receiver").submit_answer), (Some("built"), None));
-    case.closes().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_signature_on_the_checkpoint() {
-    wrong_answer(Knob::WrongCheckpointSignature).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_signature_on_the_checkpoint() {
-    wrong_answer(Knob::MissingCheckpointSignature).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn another_checkpoint() {
-    wrong_answer(Knob::OtherCheckpoint).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_signature_on_the_ark_transaction() {
-    wrong_answer(Knob::WrongArkSignature).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_signature_on_the_ark_transaction() {
-    wrong_answer(Knob::MissingArkSignature).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn limits_raised_above_the_amount() {
-    let case = case().await;
-    case.change(|settings| settings.vtxo_min = 5_000).await;
-    let error = case.refused_and_open().await;
-    let WalletError::Channel(ChannelError::ImpossibleAmount { amount, min, above, .. }) = error else {
-        panic!("{error}")
-    };
-    assert_eq!((amount, min, above), (sats(PAID), sats(5_000), Some(sats(5_000))));
-    case.change(|settings| settings.vtxo_min = 1).await;
-    case.begun().await;
-    case.change(|settings| settings.vtxo_min = 5_000).await;
-    let error = case.refused_and_closing().await;
-    assert_eq!(refusal(&error), Some(code::AMOUNT_TOO_LOW), "{error}");
-    let WalletError::Operator(error) = error else { panic!("{error}") };
-    assert_eq!(error.arkd().unwrap().number("amount"), Some(PAID as f64));
-    case.change(|settings| settings.vtxo_min = 1).await;
-    case.closes().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn digest_mismatch() {
-    let case = case().await;
-    case.begun().await;
-    // Something that clients are told of changes: the first try is refused, the second has the new digest.
-    case.change(|settings| settings.fees.offchain_input = "1.0".into()).await;
-    case.closes().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn digest_mismatch_that_does_not_end() {
-    let case = case().await;
-    for _ in 0..2 {
-        case.fault(Call::SubmitTx, Action::Refuse(Code::DigestMismatch, "again".into())).await;
-    }
-    let error = case.refused_and_closing().await;
-    assert_eq!(refusal(&error), Some(code::DIGEST_MISMATCH), "{error}");
-    case.closes().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn vtxo_already_unrolled() {
-    let case = case().await;
-    case.fault(Call::SubmitTx, Action::Refuse(Code::VtxoAlreadyUnrolled, "on chain".into())).await;
-    let error = case.refused_and_closing().await;
-    assert!(matches!(error, WalletError::Unrolled { channel_id } if channel_id == case.id), "{error}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn vtxo_recoverable_since_it_expired() {
-    let case = case().await;
-    case.change(|settings| settings.clock_shift += 10 * 24 * 3600).await;
-    let error = case.refused_and_closing().await;
-    let WalletError::Expired { channel_id, amount } = error else { panic!("{error}") };
-    assert_eq!((channel_id, amount), (case.id, sats(PAID)), "what is lost is said plainly");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn vtxo_banned_passes() {
-    let case = case().await;
-    case.fault(Call::SubmitTx, Action::Refuse(Code::VtxoBanned, "for a while".into())).await;
-    let error = case.refused_and_closing().await;
-    let WalletError::Operator(error) = error else { panic!("{error}") };
-    assert!(error.is_banned());
-    case.closes().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn somebody_else_finalizes_with_garbage_first() {
-    let mut case = case().await;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let clock = FakeClock::at(now);
-    case.receiver.close().unwrap();
-    let mut config = case.world.config("receiver");
-    config.clock = clock.clone();
-    case.receiver = Wallet::open(config, &World::mnemonic("receiver")).await.unwrap();
-    case.fault(Call::FinalizeTx, Action::Drop).await;
-    let error = case.close_refused().await;
-    assert!(is_unknown(&error), "{error}");
-
-    // Whoever knows the id can spoil it: a checkpoint without signatures is enough.
-    let ark_txid = case.submissions().await[0];
-    let submission = case.world.regtest.operator().await.faults().submissions().pop().unwrap();
-    let unsigned = Psbt::from_str(&submission.checkpoint_txs[0]).unwrap();
-    let thief = Operator::connect(case.world.regtest.operator_url()).await.unwrap();
-    let spoilt = thief.finalize_txid(ark_txid, &[unsigned]).await;
-    assert!(matches!(&spoilt, Err(error) if error.is(code::INVALID_SIGNATURE)), "{spoilt:?}");
-
-    let first = case.close_refused().await;
-    assert!(is_unknown(&first), "one look is not enough: {first}");
-    clock.advance(61);
-    for _ in 0..2 {
-        let error = case.close_refused().await;
-        let WalletError::FinalizeFailed { ark_txid: dead, .. } = error else { panic!("{error}") };
-        assert_eq!(dead, ark_txid);
-    }
-    // Checkpoint and ark transaction can still go on chain: everything for that stays.
-    let row = case.row("receiver");
-    assert_eq!((row.hot.state, row.hot.amount()), (ChannelState::Closing, sats(PAID)));
-    assert!(row.submit_answer.is_some() && row.authorisation.is_some());
-    assert_eq!(case.close_step().as_deref(), Some("answered"));
-    // The payer sees nothing finished.
-    assert_eq!(case.payer.watch(&case.id).await.unwrap().state, ChannelState::Open);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_restored_from_a_file_older_than_the_authorisation() {
     let mut case = case_of(0).await;
     case.receiver.close().unwrap();
@@ -509,9 +316,30 @@ async fn a_receiver_restored_from_a_file_older_than_the_authorisation() {
     case.closes().await;
 }
 
-/// Not one of arkd's own answers may be taken for a refusal when it is none.
-#[test]
-fn what_a_transport_error_is() {
-    let error = OperatorError::Timeout { call: "SubmitTx", seconds: 30 };
-    assert!(error.is_transport() && error.arkd().is_none());
+/// The payer believes its own terms, not the books.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_payer_is_told_of_a_close_that_is_none() {
+    let case = case().await;
+    let funding = case.row("payer").record.funding;
+    let claim = Claim { spent: Some(true), ..Claim::default() };
+    case.world.regtest.operator().await.faults().claim(funding, claim);
+    assert_eq!(case.payer.watch(&case.id).await.unwrap().state, ChannelState::Open);
+    case.world.regtest.operator().await.faults().clear();
+    // Submitted, and not finalized yet: nothing is decided.
+    case.fault(Call::FinalizeTx, Action::Drop).await;
+    case.close_refused().await;
+    let report = case.payer.watch(&case.id).await.unwrap();
+    assert_eq!((report.state, report.spent_by.is_some()), (ChannelState::Open, true));
+    case.closes().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_withholds_the_transactions_of_a_close() {
+    let case = case().await;
+    case.receiver.close_channel(&case.id).await.unwrap();
+    case.fault(Call::GetVirtualTxs, Action::Garbage).await;
+    // The id alone shows that it is the close at an amount that the payer signed.
+    assert_eq!(case.payer.watch(&case.id).await.unwrap().state, ChannelState::Closed);
+    assert_eq!(case.row("payer").submit_answer, None);
+    assert_eq!(case.payer.balance().await.unwrap().total(), sats(FUNDS - PAID));
 }

@@ -6,6 +6,7 @@
 mod chain_ahead;
 mod closing;
 mod closing_hostile;
+mod closing_operator;
 mod coins;
 mod exits;
 mod lagging_books;
@@ -14,6 +15,8 @@ mod offline;
 mod opening;
 mod opening_faults;
 mod paying;
+mod paying_again;
+mod paying_files;
 mod receiving;
 mod refunding;
 mod two_processes;

@@ -1,28 +1,26 @@
 //! Paying, row by row: what counts, what is refused with which figures, and that a refusal leaves everything as it was.
 
-use std::collections::HashSet;
-
 use bitcoin::Amount;
 use bitcoin::secp256k1::schnorr::Signature;
 use virtual_channels::channel::message::UpdateMessage;
 use virtual_channels::channel::{Authorisation, Channel, ChannelError, ChannelUpdate};
-use virtual_channels::store::{ChannelState, StoreError};
+use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{KeyUse, Payment, Wallet, WalletError};
 
 use crate::offline::{NOW, Offline, checkpoint, keys};
 use crate::world::{pay, refused, sats};
 
-const CAPACITY: u64 = 100_000;
+pub const CAPACITY: u64 = 100_000;
 
 /// A payer, a receiver and one open channel.
-struct Pair {
-    place: Offline,
-    payer: Wallet,
-    receiver: Wallet,
-    channel: Channel,
+pub struct Pair {
+    pub place: Offline,
+    pub payer: Wallet,
+    pub receiver: Wallet,
+    pub channel: Channel,
 }
 
-async fn pair() -> Pair {
+pub async fn pair() -> Pair {
     pair_of(CAPACITY).await
 }
 
@@ -34,12 +32,12 @@ async fn pair_of(capacity: u64) -> Pair {
 }
 
 impl Pair {
-    fn pay(&self, amount: u64, payment_id: &str) -> Payment {
+    pub fn pay(&self, amount: u64, payment_id: &str) -> Payment {
         self.payer.pay(&self.channel.id, sats(amount), payment_id, None).unwrap()
     }
 
     /// What was refused, and that nothing has changed in the payer's file.
-    fn pay_refused(&self, amount: u64, payment_id: &str) -> WalletError {
+    pub fn pay_refused(&self, amount: u64, payment_id: &str) -> WalletError {
         let before = self.place.row("payer", &self.channel.id);
         let error = refused(self.payer.pay(&self.channel.id, sats(amount), payment_id, None));
         assert_eq!(self.place.row("payer", &self.channel.id), before, "{error}");
@@ -47,14 +45,14 @@ impl Pair {
     }
 
     /// The same for the receiver.
-    fn receive_refused(&self, message: &UpdateMessage) -> WalletError {
+    pub fn receive_refused(&self, message: &UpdateMessage) -> WalletError {
         let before = self.place.row("receiver", &self.channel.id);
         let error = refused(self.receiver.receive(message));
         assert_eq!(self.place.row("receiver", &self.channel.id), before, "{error}");
         error
     }
 
-    fn both(&self, amount: u64, payment_id: &str) -> Amount {
+    pub fn both(&self, amount: u64, payment_id: &str) -> Amount {
         pay(&self.payer, &self.receiver, &self.channel.id, amount, payment_id).amount
     }
 
@@ -66,20 +64,20 @@ impl Pair {
     }
 
     /// Closes a wallet of the pair, puts an old file in its place and opens it again.
-    async fn payer_restored_from(&mut self, copy: &str) {
+    pub async fn payer_restored_from(&mut self, copy: &str) {
         self.payer.close().unwrap();
         self.place.restore("payer", copy);
         self.payer = self.place.wallet("payer").await;
     }
 
-    async fn back_up_payer(&mut self, copy: &str) {
+    pub async fn back_up_payer(&mut self, copy: &str) {
         self.payer.close().unwrap();
         self.place.copy("payer", copy);
         self.payer = self.place.wallet("payer").await;
     }
 }
 
-fn message(update: ChannelUpdate) -> UpdateMessage {
+pub fn message(update: ChannelUpdate) -> UpdateMessage {
     UpdateMessage { update, authorisation: None, memo: None }
 }
 
@@ -97,20 +95,6 @@ fn over(error: WalletError) -> (u64, u64) {
         WalletError::Channel(ChannelError::OverCapacity { amount, capacity }) => (amount.to_sat(), capacity.to_sat()),
         other => panic!("{other:?}"),
     }
-}
-
-/// The update that a stale or forked answer carries.
-fn shown(error: WalletError) -> UpdateMessage {
-    match error {
-        WalletError::Channel(ChannelError::Stale { stored, .. } | ChannelError::Forked { stored, .. }) => {
-            message(*stored)
-        }
-        other => panic!("{other:?}"),
-    }
-}
-
-fn is_stale(error: &WalletError) -> bool {
-    matches!(error, WalletError::Channel(ChannelError::Stale { .. }))
 }
 
 #[tokio::test]
@@ -383,122 +367,6 @@ async fn a_clock_that_is_set_back_helps_nobody() {
 }
 
 #[tokio::test]
-async fn sixty_four_threads_pay_at_once() {
-    const THREADS: u64 = 64;
-    let pair = pair().await;
-    pair.both(1_000, "first");
-    let amounts: Vec<Payment> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..THREADS)
-            .map(|thread| {
-                let pair = &pair;
-                scope.spawn(move || (0..4).map(|n| pair.pay(7, &format!("{thread} {n}"))).collect::<Vec<_>>())
-            })
-            .collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
-    });
-    let total = 1_000 + THREADS * 4 * 7;
-    assert_eq!(pair.payer.channel(&pair.channel.id).unwrap().amount, sats(total));
-    let different: HashSet<u64> = amounts.iter().map(|payment| payment.amount.to_sat()).collect();
-    assert_eq!(different.len() as u64, THREADS * 4, "each payment has an amount of its own");
-    let messages: Vec<UpdateMessage> = amounts.into_iter().map(|payment| payment.message).collect();
-    pair.receiver.receive_many(&messages).unwrap();
-    assert_eq!(pair.receiver.channel(&pair.channel.id).unwrap().amount, sats(total));
-}
-
-#[tokio::test]
-async fn the_same_payment_id_twice() {
-    let pair = pair().await;
-    let first = pair.pay(1_000, "order 7");
-    let again = pair.pay(1_000, "order 7");
-    assert!(!first.repeated && again.repeated);
-    assert_eq!((again.amount, &again.message), (first.amount, &first.message));
-    pair.pay(500, "order 8");
-    let late = pair.pay(1_000, "order 7");
-    assert_eq!((late.amount, late.repeated), (sats(1_500), true), "the latest update, nothing added");
-    for id in ["", &"x".repeat(257)] {
-        let error = refused(pair.payer.pay(&pair.channel.id, sats(500), id, None));
-        assert!(matches!(error, WalletError::InvalidPaymentId { limit: 256 }), "{error}");
-    }
-}
-
-#[tokio::test]
-async fn a_payment_id_older_than_the_ring() {
-    let pair = pair().await;
-    pair.pay(1_000, "old");
-    for n in 0..63 {
-        pair.pay(1, &format!("{n}"));
-    }
-    assert!(pair.pay(1_000, "old").repeated, "the 64th from the end is still known");
-    pair.pay(1, "one more");
-    let again = pair.pay(1_000, "old");
-    assert_eq!((again.amount, again.repeated), (sats(1_000 + 64 + 1_000), false), "as documented: it is a new payment");
-}
-
-#[tokio::test]
-async fn stale_and_the_payer_catches_up() {
-    let mut pair = pair().await;
-    pair.both(1_000, "a");
-    pair.back_up_payer("backup").await;
-    pair.both(500, "b");
-    pair.payer_restored_from("backup").await;
-    let refused_update = pair.pay(100, "c").message;
-    let error = pair.receive_refused(&refused_update);
-    assert!(is_stale(&error));
-    assert_eq!(pair.payer.catch_up(&shown(error)).unwrap(), sats(1_500));
-    // Whether "c" had been paid before the backup was put back cannot be known: it adds nothing.
-    assert!(pair.pay(100, "c").repeated);
-    assert_eq!(pair.both(100, "d"), sats(1_600));
-}
-
-#[tokio::test]
-async fn forked_and_the_payer_catches_up() {
-    let mut pair = pair().await;
-    pair.both(1_000, "a");
-    pair.back_up_payer("backup").await;
-    pair.both(500, "b");
-    pair.payer_restored_from("backup").await;
-    let error = pair.receive_refused(&pair.pay(2_000, "c").message);
-    assert!(!is_stale(&error));
-    assert_eq!(pair.payer.catch_up(&shown(error)).unwrap(), sats(1_500));
-    let row = pair.place.row("payer", &pair.channel.id);
-    assert_eq!((row.hot.amount(), row.hot.high), (sats(1_500), sats(3_000)), "what was signed may still be claimed");
-    // The refused payment is signed again on the new base, under its own id, once.
-    let again = pair.pay(2_000, "c");
-    assert_eq!((again.amount, again.repeated), (sats(3_500), false));
-    assert_eq!(pair.receiver.receive(&again.message).unwrap().increase, sats(2_000));
-    assert!(pair.pay(2_000, "c").repeated);
-}
-
-#[tokio::test]
-async fn forked_at_the_same_amount() {
-    let mut pair = pair().await;
-    pair.both(1_000, "a");
-    pair.back_up_payer("backup").await;
-    pair.both(300, "b");
-    pair.both(200, "c");
-    pair.payer_restored_from("backup").await;
-    let error = pair.receive_refused(&pair.pay(500, "d").message);
-    assert!(!is_stale(&error));
-    assert_eq!(pair.payer.catch_up(&shown(error)).unwrap(), sats(1_500));
-    assert_eq!(pair.both(500, "d"), sats(2_000), "it has not been paid yet");
-}
-
-#[tokio::test]
-async fn replayed_and_nothing_to_catch_up() {
-    let pair = pair().await;
-    let first = pair.pay(1_000, "a").message;
-    pair.receiver.receive(&first).unwrap();
-    pair.both(500, "b");
-    let error = pair.receive_refused(&first);
-    assert!(is_stale(&error));
-    // The payer has forgotten nothing: what it is shown is its own latest, or older.
-    let before = pair.place.row("payer", &pair.channel.id);
-    assert_eq!(pair.payer.catch_up(&shown(error)).unwrap(), sats(1_500));
-    assert_eq!(pair.payer.catch_up(&first).unwrap(), sats(1_500), "a receiver cannot lower the base");
-    assert_eq!(pair.place.row("payer", &pair.channel.id), before);
-}
-
-#[tokio::test]
 async fn a_receiver_that_is_blind_for_too_long() {
     let pair = pair().await;
     pair.both(1_000, "a");
@@ -516,109 +384,4 @@ async fn a_receiver_that_is_blind_for_too_long() {
     // A look at the chain, and the same update counts.
     pair.place.store("receiver").write(|db| db.set_last_watch(&pair.channel.id, until + 1)).unwrap();
     assert_eq!(pair.receiver.receive(&next).unwrap().amount, sats(3_000));
-}
-
-#[tokio::test]
-async fn two_wallets_on_one_database() {
-    let pair = pair().await;
-    let other = pair.place.wallet("payer").await;
-    pair.both(1_000, "first");
-    std::thread::scope(|scope| {
-        for (name, wallet, other) in [("one", &pair.payer, &other), ("two", &other, &pair.payer)] {
-            let id = &pair.channel.id;
-            scope.spawn(move || {
-                for n in 0..40 {
-                    let payment_id = format!("{name} {n}");
-                    wallet.pay(id, sats(5), &payment_id, None).unwrap();
-                    assert!(other.pay(id, sats(5), &payment_id, None).unwrap().repeated, "the other object knows it");
-                }
-            });
-        }
-    });
-    assert_eq!(pair.payer.channel(&pair.channel.id).unwrap().amount, sats(1_400));
-    let receiver = pair.place.wallet("receiver").await;
-    let latest = other.latest_update(&pair.channel.id).unwrap().message;
-    assert_eq!(receiver.receive(&latest).unwrap().amount, sats(1_400));
-    assert_eq!(pair.receiver.receive(&latest).unwrap().increase, sats(0), "the first object sees the second's commit");
-}
-
-#[tokio::test]
-async fn a_closed_wallet_pays_nothing() {
-    let pair = pair().await;
-    pair.payer.close().unwrap();
-    let error = refused(pair.payer.pay(&pair.channel.id, sats(1_000), "a", None));
-    assert!(matches!(error, WalletError::Store(StoreError::Closed)), "{error}");
-}
-
-const FULL: &str = "STORIES_FULL_DISK";
-
-/// The test runs itself again with a bound on the size of files, which is as good as a full disk.
-#[tokio::test]
-async fn a_full_disk() {
-    if let Some(folder) = std::env::var_os(FULL) {
-        return pay_until_full(folder.as_ref()).await;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let blocks = 600; // of 512 bytes
-    let output = std::process::Command::new("sh")
-        .arg("-c")
-        .arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""))
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "paying::a_full_disk", "--nocapture", "--test-threads=1"])
-        .env(FULL, folder.path())
-        .output()
-        .unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && text.contains("> nothing was lost"), "{text}");
-}
-
-async fn pay_until_full(folder: &std::path::Path) {
-    let place = Offline::at(folder);
-    let channel = place.channel("payer", "receiver", 1, CAPACITY);
-    let payer = place.wallet("payer").await;
-    let mut amount = payer.pay(&channel.id, sats(1_000), "first", None).unwrap().amount;
-    // A reader that stays keeps the log from being moved into the file: it grows until it may not.
-    let other = rusqlite::Connection::open(place.path("payer")).unwrap();
-    other.execute_batch("BEGIN; SELECT count(*) FROM channels;").unwrap();
-    let error = loop {
-        match payer.pay(&channel.id, sats(1), &amount.to_string(), None) {
-            Ok(payment) => amount = payment.amount,
-            Err(error) => break error,
-        }
-        assert!(amount < sats(3_000), "the disk never got full");
-    };
-    assert!(matches!(error, WalletError::Store(StoreError::Full | StoreError::Io { .. })), "{error}");
-    let latest = payer.latest_update(&channel.id).unwrap();
-    assert_eq!((latest.amount, place.row("payer", &channel.id).hot.high), (amount, amount), "as before the failure");
-    // There is room again, once the log has been moved into the file.
-    other.execute_batch("ROLLBACK; PRAGMA wal_checkpoint(TRUNCATE);").unwrap();
-    drop(other);
-    assert_eq!(payer.pay(&channel.id, sats(1), "later", None).unwrap().amount, amount + sats(1));
-    println!("> nothing was lost");
-}
-
-#[tokio::test]
-async fn twenty_thousand_payments_in_a_file_that_does_not_grow() {
-    let place = Offline::in_memory();
-    let channel = place.channel("payer", "receiver", 1, CAPACITY);
-    let (payer, receiver) = (place.wallet("payer").await, place.wallet("receiver").await);
-    pay(&payer, &receiver, &channel.id, 1_000, "first");
-    let pages = |name: &str| {
-        let file = rusqlite::Connection::open(place.path(name)).unwrap();
-        file.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0)).unwrap()
-    };
-    let before = [pages("payer"), pages("receiver")];
-    for round in 0..20 {
-        let payments: Vec<UpdateMessage> = (0..1_000)
-            .map(|n| payer.pay(&channel.id, sats(1), &format!("{round} {n}"), None).unwrap().message)
-            .collect();
-        let answers = receiver.receive_many(&payments).unwrap();
-        assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|received| received.increase == sats(1))));
-    }
-    assert_eq!(receiver.channel(&channel.id).unwrap().amount, sats(21_000));
-    assert_eq!([pages("payer"), pages("receiver")], before);
-    let file = |name: &str| std::fs::metadata(place.path(name)).unwrap().len();
-    payer.close().unwrap();
-    receiver.close().unwrap();
-    assert_eq!([file("payer"), file("receiver")].map(|bytes| bytes as i64 / 4096), before);
 }

@@ -45,7 +45,7 @@ impl Case {
         let ahead = self.locktime - SystemClock.now() + 60;
         self.world.regtest.node().generate_after(11, ahead).await.unwrap();
         eventually("the chain's time", async || {
-            self.world.regtest.node().tip().await.is_ok_and(|tip| u64::from(tip.median_time) >= self.locktime)
+            self.world.regtest.node().tip().await.is_ok_and(|tip| tip.median_time >= self.locktime)
         })
         .await;
     }

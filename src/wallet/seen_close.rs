@@ -1,0 +1,87 @@
+//! A close as the payer sees it: its remainder depends on the checkpoint and the ark transaction, so both are fetched,
+//! built again from the terms, verified and kept.
+
+use bitcoin::{Amount, OutPoint, Psbt, Txid};
+
+use super::error::Result;
+use super::loaded::LoadedChannel;
+use super::offchain::AnswerData;
+use super::{Wallet, WalletError};
+use crate::channel::psbt::{ARK_FIELD, TAPTREE_FIELD, verified_signature};
+use crate::channel::script::CheckpointScript;
+use crate::channel::{Channel, ChannelError};
+use crate::operator::{Operator, Vtxo};
+use crate::store::ChannelRow;
+
+/// A close that is the one agreed on.
+pub(super) struct SeenClose {
+    /// The payer's remainder.
+    pub outpoint: Option<OutPoint>,
+    /// Both transactions with all signatures, where the operator shows them.
+    pub transactions: Option<AnswerData>,
+}
+
+impl Wallet {
+    /// Whether `ark_txid` is a close of the channel: `None` for a transaction of any other kind, whatever the operator
+    /// says of it.
+    pub(super) async fn seen_close(
+        &self,
+        operator: &Operator,
+        row: &ChannelRow,
+        loaded: &LoadedChannel,
+        ark_txid: Txid,
+    ) -> Result<Option<SeenClose>> {
+        let script = loaded.channel.terms.payer.ark_payout.script();
+        let rest = operator.vtxos_by_scripts(std::slice::from_ref(&script)).await?;
+        let rest = rest.into_iter().find(|vtxo| vtxo.outpoint.txid == ark_txid);
+        let outpoint = rest.as_ref().map(|vtxo| vtxo.outpoint);
+        match fetch(operator, &loaded.channel, ark_txid).await {
+            Ok(transactions) => Ok(Some(SeenClose { outpoint, transactions: Some(transactions) })),
+            // Not shown, or not as it should be. The id alone says enough, where the checkpoint script is known.
+            Err(_) if self.is_close(row, loaded, ark_txid, rest.as_ref())? => {
+                Ok(Some(SeenClose { outpoint, transactions: None }))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Whether the close under the stored Authorisation, with this remainder, has that id.
+    fn is_close(&self, row: &ChannelRow, loaded: &LoadedChannel, ark_txid: Txid, rest: Option<&Vtxo>) -> Result<bool> {
+        let stored = self.store.read(|db| self.authorised(db, loaded, &row.hot))?;
+        let rest = rest.map_or(Amount::ZERO, |vtxo| vtxo.amount);
+        let (Some(stored), Some(amount)) = (stored, row.record.capacity.checked_sub(rest)) else { return Ok(false) };
+        Ok(amount <= row.hot.high && loaded.channel.close(&stored.authorisation.script, amount)?.txid() == ark_txid)
+    }
+}
+
+/// Checkpoint and ark transaction with the signatures of payer, receiver and operator.
+async fn fetch(operator: &Operator, channel: &Channel, ark_txid: Txid) -> Result<AnswerData> {
+    let malformed = |what| WalletError::from(ChannelError::MalformedTransaction { what });
+    let missing = |txid| WalletError::from(ChannelError::MissingCheckpoint { txid });
+    let ark = operator.virtual_txs(&[ark_txid]).await?.pop().ok_or_else(|| missing(ark_txid))?;
+    let input = ark.unsigned_tx.input.first().ok_or_else(|| malformed("ark transaction without inputs"))?;
+    let checkpoint_txid = input.previous_output.txid;
+    let checkpoint = operator.virtual_txs(&[checkpoint_txid]).await?.pop().ok_or_else(|| missing(checkpoint_txid))?;
+    let amount = ark.unsigned_tx.output.first().ok_or_else(|| malformed("ark transaction without outputs"))?.value;
+    let script = checkpoint_script(&ark).ok_or_else(|| malformed("ark transaction without its checkpoint's tree"))?;
+    let close = channel.close(&script, amount)?;
+    let terms = &channel.terms;
+    close.check_answer(&ark, std::slice::from_ref(&checkpoint), terms.operator)?;
+    let own = close.checkpoint(0)?;
+    for key in [terms.payer.key, terms.receiver.key] {
+        verified_signature(&ark, 0, &close.ark, &[own.output()], &own.leaf, key)?;
+        verified_signature(&checkpoint, 0, &own.tx, std::slice::from_ref(&own.prevout), &own.vtxo_leaf, key)?;
+    }
+    Ok(AnswerData { ark: ark.to_string(), checkpoints: vec![checkpoint.to_string()] })
+}
+
+/// The operator's leaf of the checkpoint that the ark transaction spends: the first of the tree beside its input. What
+/// it is worth shows when the transaction is built again with it.
+fn checkpoint_script(ark: &Psbt) -> Option<CheckpointScript> {
+    let input = ark.inputs.first()?;
+    let is_tree = |key: &&bitcoin::psbt::raw::Key| key.type_value == ARK_FIELD && key.key == TAPTREE_FIELD;
+    let tree = input.unknown.iter().find(|(key, _)| is_tree(key)).map(|(_, tree)| tree)?;
+    // Depth, leaf version, length, script.
+    let [_, _, length, rest @ ..] = tree.as_slice() else { return None };
+    CheckpointScript::parse(bitcoin::Script::from_bytes(rest.get(..usize::from(*length))?)).ok()
+}
