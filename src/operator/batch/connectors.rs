@@ -91,3 +91,41 @@ impl Connectors {
         Err(broken())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::Sequence;
+    use bitcoin::hashes::Hash;
+
+    use super::super::tests::all;
+    use super::*;
+
+    #[test]
+    fn connectors_that_hang_in_the_air_are_refused() {
+        let batch = &all()[0];
+        let (node, topics) = &batch.connectors[0];
+        let vtxo: OutPoint = topics[0].parse().unwrap();
+        let commitment = &batch.commitment.unsigned_tx;
+        let with = |tx: bitcoin::Transaction, topics: &[String]| {
+            let mut connectors = Connectors::default();
+            connectors.add(tx, topics).unwrap();
+            connectors
+        };
+        let good = with(node.unsigned_tx.clone(), topics);
+        assert!(good.assign(&[vtxo], commitment).is_ok());
+        assert!(good.assign(&[], commitment).unwrap().is_empty());
+        assert!(good.assign(&[vtxo, vtxo], commitment).is_err(), "one connector for two");
+        assert!(good.assign(&[OutPoint { vout: 9, ..vtxo }], commitment).is_err(), "no connector");
+        assert!(Connectors::default().assign(&[vtxo], commitment).is_err(), "nothing came");
+        let mut tx = node.unsigned_tx.clone();
+        tx.input[0].previous_output.txid = Txid::all_zeros();
+        assert!(with(tx, topics).assign(&[vtxo], commitment).is_err(), "another batch's");
+        let mut tx = node.unsigned_tx.clone();
+        tx.input[0].previous_output.vout = 77;
+        assert!(with(tx, topics).assign(&[vtxo], commitment).is_err(), "no such output");
+        let mut tx = node.unsigned_tx.clone();
+        tx.input[0].sequence = Sequence::ZERO;
+        tx.input.push(tx.input[0].clone());
+        assert!(with(tx, topics).assign(&[vtxo], commitment).is_err(), "two inputs");
+    }
+}

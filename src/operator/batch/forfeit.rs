@@ -44,3 +44,58 @@ fn build(input: &BatchInput, connector: &Connector, forfeit_script: &ScriptBuf) 
     }
     Ok(forfeit)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::InputKind;
+    use super::super::connectors::Connectors;
+    use super::super::tests::Recorded;
+    use super::*;
+    use crate::channel::intent::IntentInput;
+    use crate::channel::script::default_vtxo;
+    use crate::operator::recorded::{UNITS, keypair, load, psbt};
+
+    #[test]
+    fn forfeits_equal_the_recorded_ones() {
+        let mut compared = 0;
+        for unit in UNITS {
+            for (name, prefix) in [("life", ""), ("batch", "many.")] {
+                let file = load(&format!("{name}-{unit}"));
+                let batch = Recorded::new(&file, &format!("{prefix}events.payer"));
+                let owner = keypair(&file["keys"]["payer"]);
+                let tree =
+                    default_vtxo(owner.x_only_public_key().0, batch.info.signer, batch.info.unilateral_exit_delay);
+                let tree = tree.unwrap();
+                for call in file["calls"].as_array().unwrap() {
+                    for sent in call["body"]["signedForfeitTxs"].as_array().into_iter().flatten() {
+                        let sent = psbt(sent);
+                        let prevout = sent.inputs[0].witness_utxo.clone().unwrap();
+                        if prevout.script_pubkey != tree.script_pubkey() {
+                            continue;
+                        }
+                        let outpoint = sent.unsigned_tx.input[0].previous_output;
+                        let mut connectors = Connectors::default();
+                        for (node, topics) in &batch.connectors {
+                            connectors.add(node.unsigned_tx.clone(), topics).unwrap();
+                        }
+                        let Ok(assigned) = connectors.assign(&[outpoint], &batch.commitment.unsigned_tx) else {
+                            continue;
+                        };
+                        let input = BatchInput {
+                            coin: IntentInput::unlocked(outpoint, prevout.value, tree.clone(), 0),
+                            kind: InputKind::Vtxo,
+                            keypair: owner,
+                        };
+                        let built = sign(&input, &assigned[0], &batch.info.forfeit_script).unwrap();
+                        assert_eq!(built.unsigned_tx, sent.unsigned_tx);
+                        assert_eq!(built.inputs[0].tap_scripts, sent.inputs[0].tap_scripts);
+                        assert_eq!(built.inputs[1].witness_utxo, sent.inputs[1].witness_utxo);
+                        assert_eq!(built.inputs[0].tap_script_sigs.len(), 1);
+                        compared += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(compared, 4);
+    }
+}

@@ -4,21 +4,18 @@ use std::collections::HashMap;
 
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::PublicKey;
-use bitcoin::{Amount, OutPoint, Psbt, Sequence, TxOut, Txid, XOnlyPublicKey, absolute};
+use bitcoin::{Amount, OutPoint, Psbt, TxOut, Txid, XOnlyPublicKey, absolute};
 use musig::musig::{AggregatedNonce, PartialSignature, Session as MusigSession};
 use secp256k1::Keypair;
 use serde_json::Value;
 
-use super::connectors::Connectors;
 use super::signer::TreeSigner;
 use super::tree::{SigningTree, TreeNodes, TreeTerms};
-use super::{BatchInput, InputKind, forfeit};
-use crate::channel::intent::IntentInput;
 use crate::channel::script::default_vtxo;
 use crate::channel::{Delay, OperatorInfo, branch};
 use crate::operator::error::OperatorError;
 use crate::operator::events::Event;
-use crate::operator::recorded::{UNITS, keypair, load, psbt, script};
+use crate::operator::recorded::{UNITS, keypair, load, script};
 use crate::operator::{decode, info, recorded, wire};
 
 /// A recorded batch as one side saw it.
@@ -26,11 +23,11 @@ pub(super) struct Recorded {
     pub(super) info: OperatorInfo,
     expiry: Delay,
     nodes: Vec<Psbt>,
-    commitment: Psbt,
+    pub(super) commitment: Psbt,
     /// Signatures by node.
     signatures: Vec<(Txid, [u8; 64])>,
     nonces: Vec<(Txid, HashMap<String, String>)>,
-    connectors: Vec<(Psbt, Vec<String>)>,
+    pub(super) connectors: Vec<(Psbt, Vec<String>)>,
     cosigners: Vec<PublicKey>,
     pub(super) leaf: TxOut,
 }
@@ -126,7 +123,7 @@ impl Recorded {
     }
 }
 
-fn all() -> Vec<Recorded> {
+pub(super) fn all() -> Vec<Recorded> {
     let mut batches = Vec::new();
     for unit in UNITS {
         for (file, prefix) in [("life", ""), ("batch", "many.")] {
@@ -362,76 +359,6 @@ fn recorded_nonces_are_keyed_as_the_signer_expects() {
             }
         }
     }
-}
-
-#[test]
-fn forfeits_equal_the_recorded_ones() {
-    let mut compared = 0;
-    for unit in UNITS {
-        for (name, prefix) in [("life", ""), ("batch", "many.")] {
-            let file = load(&format!("{name}-{unit}"));
-            let batch = Recorded::new(&file, &format!("{prefix}events.payer"));
-            let owner = keypair(&file["keys"]["payer"]);
-            let tree = default_vtxo(owner.x_only_public_key().0, batch.info.signer, batch.info.unilateral_exit_delay);
-            let tree = tree.unwrap();
-            for call in file["calls"].as_array().unwrap() {
-                for sent in call["body"]["signedForfeitTxs"].as_array().into_iter().flatten() {
-                    let sent = psbt(sent);
-                    let prevout = sent.inputs[0].witness_utxo.clone().unwrap();
-                    if prevout.script_pubkey != tree.script_pubkey() {
-                        continue;
-                    }
-                    let outpoint = sent.unsigned_tx.input[0].previous_output;
-                    let mut connectors = Connectors::default();
-                    for (node, topics) in &batch.connectors {
-                        connectors.add(node.unsigned_tx.clone(), topics).unwrap();
-                    }
-                    let Ok(assigned) = connectors.assign(&[outpoint], &batch.commitment.unsigned_tx) else { continue };
-                    let input = BatchInput {
-                        coin: IntentInput::unlocked(outpoint, prevout.value, tree.clone(), 0),
-                        kind: InputKind::Vtxo,
-                        keypair: owner,
-                    };
-                    let built = forfeit::sign(&input, &assigned[0], &batch.info.forfeit_script).unwrap();
-                    assert_eq!(built.unsigned_tx, sent.unsigned_tx);
-                    assert_eq!(built.inputs[0].tap_scripts, sent.inputs[0].tap_scripts);
-                    assert_eq!(built.inputs[1].witness_utxo, sent.inputs[1].witness_utxo);
-                    assert_eq!(built.inputs[0].tap_script_sigs.len(), 1);
-                    compared += 1;
-                }
-            }
-        }
-    }
-    assert_eq!(compared, 4);
-}
-
-#[test]
-fn connectors_that_hang_in_the_air_are_refused() {
-    let batch = &all()[0];
-    let (node, topics) = &batch.connectors[0];
-    let vtxo: OutPoint = topics[0].parse().unwrap();
-    let commitment = &batch.commitment.unsigned_tx;
-    let with = |tx: bitcoin::Transaction, topics: &[String]| {
-        let mut connectors = Connectors::default();
-        connectors.add(tx, topics).unwrap();
-        connectors
-    };
-    let good = with(node.unsigned_tx.clone(), topics);
-    assert!(good.assign(&[vtxo], commitment).is_ok());
-    assert!(good.assign(&[], commitment).unwrap().is_empty());
-    assert!(good.assign(&[vtxo, vtxo], commitment).is_err(), "one connector for two");
-    assert!(good.assign(&[OutPoint { vout: 9, ..vtxo }], commitment).is_err(), "no connector");
-    assert!(Connectors::default().assign(&[vtxo], commitment).is_err(), "nothing came");
-    let mut tx = node.unsigned_tx.clone();
-    tx.input[0].previous_output.txid = Txid::all_zeros();
-    assert!(with(tx, topics).assign(&[vtxo], commitment).is_err(), "another batch's");
-    let mut tx = node.unsigned_tx.clone();
-    tx.input[0].previous_output.vout = 77;
-    assert!(with(tx, topics).assign(&[vtxo], commitment).is_err(), "no such output");
-    let mut tx = node.unsigned_tx.clone();
-    tx.input[0].sequence = Sequence::ZERO;
-    tx.input.push(tx.input[0].clone());
-    assert!(with(tx, topics).assign(&[vtxo], commitment).is_err(), "two inputs");
 }
 
 #[test]
