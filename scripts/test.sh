@@ -22,12 +22,21 @@ kotlin() {
     mvn -B -ntp -f android/pom.xml -Dkotlin.compiler.daemon=false -Dlibrary.dir="$CARGO_TARGET_DIR/debug" clean test
 }
 
+# What judges the library must not be made of it: they share the .proto file only.
+apart() {
+    if cargo tree -p regtest -e normal,build --prefix none | grep '^virtual-channels '; then
+        echo "the test operator depends on the library"
+        return 1
+    fi
+}
+
 step "what is needed" scripts/prepare.sh rust lint deny bitcoind kotlin strace
 BITCOIND=$(scripts/bitcoind.sh)
 export BITCOIND
 step "formatting" cargo fmt --all --check
 step "bans, licences, sources, advisories" scripts/deny.sh
 step "lints" cargo clippy --workspace --all-targets -- -D warnings
+step "the test operator stands alone" apart
 # Tests start these as child processes.
 step "build" cargo build --workspace --all-targets
 step "Rust tests" cargo test --workspace
