@@ -10,6 +10,7 @@ use super::coins::Coin;
 use super::error::Result;
 use super::events::Step;
 use super::keys::KeyUse;
+use super::offchain::{BOOKS_PATIENCE, LOOK_EVERY};
 use super::{Wallet, WalletError};
 use crate::channel::deadline::Timing;
 use crate::channel::intent::{Intent, IntentMessage};
@@ -156,7 +157,9 @@ impl Wallet {
         match join(operator, &plan, &mut observer).await {
             Ok(outcome) => {
                 self.events.progress(&id, Step::BatchFinalized);
-                Ok(OutcomeData::of(&outcome, self.timestamp()))
+                let outcome = OutcomeData::of(&outcome, self.timestamp());
+                self.await_leaves(&outcome).await;
+                Ok(outcome)
             }
             Err(OperatorError::OutcomeUnknown { commitment, cause }) => {
                 let mut data = observer.data;
@@ -180,6 +183,20 @@ impl Wallet {
                 Err(error.into())
             }
         }
+    }
+
+    /// arkd tells the end of a batch before its indexer has the VTXOs, and a balance is asked for next. The waiting has an
+    /// end; the batch is done all the same.
+    async fn await_leaves(&self, outcome: &OutcomeData) {
+        let Ok(operator) = self.net.operator().await else { return };
+        let looks = async {
+            while operator.vtxos_by_outpoints(&outcome.leaves).await.map_or(0, |found| found.len())
+                < outcome.leaves.len()
+            {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let _ = tokio::time::timeout(BOOKS_PATIENCE, looks).await;
     }
 
     /// After a session whose end was lost, or that failed when everything was signed: looks whether the batch went

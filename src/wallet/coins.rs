@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use bitcoin::{Amount, OutPoint, ScriptBuf, Txid};
 
-use super::batch::{BatchData, InputKindData, OutcomeData};
+use super::batch::InputData;
 use super::error::Result;
 use super::{Wallet, WalletError};
 use crate::channel::intent::IntentInput;
@@ -12,11 +12,18 @@ use crate::channel::offchain::OffchainInput;
 use crate::operator::{InputKind, Vtxo};
 use crate::store::{Db, OwnScript, ScriptKind};
 
-/// After so many seconds a commitment transaction that nobody knows gives its boarding coins back.
-const UNSEEN: u64 = 600;
+/// A coin that is shown so many seconds after it was spent is ours again: its batch was never published.
+const SPENT_FOR: u64 = 600;
 
-fn spent_key(outpoint: &OutPoint) -> String {
-    format!("spent:{outpoint}")
+const SPENT_KEY: &str = "recently-spent";
+
+/// Coins that flows spent in the last [`SPENT_FOR`] seconds, and when.
+fn recently_spent(db: &Db<'_>, now: u64) -> Result<Vec<(OutPoint, u64)>> {
+    let Some(data) = db.meta(SPENT_KEY)? else { return Ok(Vec::new()) };
+    let mut spent: Vec<(OutPoint, u64)> =
+        serde_json::from_slice(&data).map_err(|_| WalletError::CorruptFlow { what: "the spent coins" })?;
+    spent.retain(|(_, at)| now < at.saturating_add(SPENT_FOR));
+    Ok(spent)
 }
 
 /// How far a coin is from being final.
@@ -59,6 +66,13 @@ impl Coin {
     }
 }
 
+/// What the store knows of coins.
+struct Known {
+    own: HashMap<ScriptBuf, OwnScript>,
+    locked: HashSet<OutPoint>,
+    spent: HashSet<OutPoint>,
+}
+
 impl Wallet {
     /// All unspent coins, locked ones too.
     pub(super) async fn coins(&self) -> Result<Vec<Coin>> {
@@ -68,7 +82,7 @@ impl Wallet {
     }
 
     pub(super) async fn vtxo_coins(&self) -> Result<Vec<Coin>> {
-        let (own, locked) = self.scripts_and_locks(ScriptKind::Vtxo)?;
+        let Known { own, locked, spent } = self.known(ScriptKind::Vtxo)?;
         if own.is_empty() {
             return Ok(Vec::new());
         }
@@ -78,9 +92,8 @@ impl Wallet {
         let mut coins = Vec::new();
         for vtxo in vtxos {
             // Assets would be lost by spending; unrolled coins are for the exit.
-            let Some(own) = own.get(&vtxo.script).filter(|_| !vtxo.spent && !vtxo.unrolled && !vtxo.has_assets) else {
-                continue;
-            };
+            let unusable = vtxo.spent || vtxo.unrolled || vtxo.has_assets || spent.contains(&vtxo.outpoint);
+            let Some(own) = own.get(&vtxo.script).filter(|_| !unusable) else { continue };
             let kind = if vtxo.is_recoverable(now) {
                 CoinKind::Recoverable
             } else if vtxo.preconfirmed || !self.all_confirmed(&vtxo).await? {
@@ -103,11 +116,11 @@ impl Wallet {
     }
 
     pub(super) async fn boarding_coins(&self) -> Result<Vec<Coin>> {
-        let (own, locked) = self.scripts_and_locks(ScriptKind::Boarding)?;
+        let Known { own, locked, spent } = self.known(ScriptKind::Boarding)?;
         let mut coins = Vec::new();
         for (script, own) in own {
             for coin in self.net.chain.coins(&script).await? {
-                if self.is_boarding_spent(&coin.outpoint).await? {
+                if spent.contains(&coin.outpoint) {
                     continue;
                 }
                 coins.push(Coin {
@@ -125,36 +138,27 @@ impl Wallet {
         Ok(coins)
     }
 
-    /// Remembers that a batch took boarding coins: Esplora may show them for a moment yet, and the operator's books
-    /// show what came of them already.
-    pub(super) fn mark_boarding_spent(&self, db: &Db<'_>, data: &BatchData, outcome: &OutcomeData) -> Result<()> {
-        let mark = serde_json::to_vec(&(outcome.commitment, self.timestamp()));
-        let mark = mark.map_err(|_| WalletError::CorruptFlow { what: "a boarding coin" })?;
-        for input in data.inputs.iter().filter(|input| input.kind == InputKindData::Boarding) {
-            db.set_meta(&spent_key(&input.outpoint), &mark)?;
+    /// Remembers what a finished flow spent: Esplora and the operator's books may show it for a moment yet, beside what
+    /// came of it.
+    pub(super) fn mark_spent(&self, db: &Db<'_>, inputs: &[InputData]) -> Result<()> {
+        if inputs.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let now = self.timestamp();
+        let mut spent = recently_spent(db, now)?;
+        spent.extend(inputs.iter().map(|input| (input.outpoint, now)));
+        let data = serde_json::to_vec(&spent).map_err(|_| WalletError::CorruptFlow { what: "the spent coins" })?;
+        Ok(db.set_meta(SPENT_KEY, &data)?)
     }
 
-    /// Whether a coin that Esplora shows went into a batch. When the batch's commitment transaction is nowhere to be
-    /// seen for long, the coin is ours again.
-    async fn is_boarding_spent(&self, outpoint: &OutPoint) -> Result<bool> {
-        let key = spent_key(outpoint);
-        let Some(mark) = self.store.read::<_, WalletError>(|db| Ok(db.meta(&key)?))? else { return Ok(false) };
-        let (commitment, at): (Txid, u64) =
-            serde_json::from_slice(&mark).map_err(|_| WalletError::CorruptFlow { what: "a boarding coin" })?;
-        if self.now().wall < at.saturating_add(UNSEEN) || self.net.chain.transaction(commitment).await?.is_some() {
-            return Ok(true);
-        }
-        self.store.write::<_, WalletError>(|db| Ok(db.delete_meta(&key)?))?;
-        Ok(false)
-    }
-
-    fn scripts_and_locks(&self, kind: ScriptKind) -> Result<(HashMap<ScriptBuf, OwnScript>, HashSet<OutPoint>)> {
+    fn known(&self, kind: ScriptKind) -> Result<Known> {
+        let now = self.timestamp();
         self.store.read(|db| {
-            let own = db.scripts(kind)?.into_iter().map(|own| (own.script.clone(), own)).collect();
-            let locked = db.locked_coins()?.into_iter().map(|(outpoint, _)| outpoint).collect();
-            Ok((own, locked))
+            Ok(Known {
+                own: db.scripts(kind)?.into_iter().map(|own| (own.script.clone(), own)).collect(),
+                locked: db.locked_coins()?.into_iter().map(|(outpoint, _)| outpoint).collect(),
+                spent: recently_spent(db, now)?.into_iter().map(|(outpoint, _)| outpoint).collect(),
+            })
         })
     }
 

@@ -37,8 +37,8 @@ pub(super) mod step {
 const SECOND_LOOK: u64 = 60;
 
 /// How long a finalized transaction may take to be in the operator's books, and how often to look.
-const BOOKS_PATIENCE: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub(super) const BOOKS_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What an off-chain flow needs to go on in another process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -338,7 +338,10 @@ impl Wallet {
             FlowKind::Close => self.complete_close(flow, data, job),
             FlowKind::Refund => self.complete_refund(flow, data, job),
             FlowKind::OpenOffchain => self.complete_funding(flow, data, job).await,
-            _ => Ok(self.store.write(|db| db.delete_flow(&flow.id))?),
+            _ => self.store.write(|db| {
+                self.mark_spent(db, &data.inputs)?;
+                Ok(db.delete_flow(&flow.id)?)
+            }),
         }
     }
 

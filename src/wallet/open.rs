@@ -138,7 +138,7 @@ impl Wallet {
             if role == Role::Receiver {
                 db.delete_meta(&accepted_key(&offer.invite_id))?;
             }
-            self.mark_boarding_spent(db, &data, outcome)?;
+            self.mark_spent(db, &data.inputs)?;
             db.delete_flow(&id)?;
             self.push_event(db, Some(&channel.id), &EventKind::ChannelFunded)
         })?;

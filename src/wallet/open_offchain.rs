@@ -3,7 +3,7 @@
 
 use bitcoin::OutPoint;
 
-use super::batch::OpeningData;
+use super::batch::{OpeningData, decode};
 use super::coins::CoinKind;
 use super::error::Result;
 use super::events::EventKind;
@@ -158,6 +158,8 @@ impl Wallet {
             self.insert_channel(db, &channel, &record, ChannelState::Open)?;
             db.set_last_watch(&channel.id, self.watched_at())?;
             if let Some(flow) = flow {
+                let data: OffchainData = decode(flow)?;
+                self.mark_spent(db, &data.inputs)?;
                 db.delete_flow(&flow.id)?;
             }
             self.push_event(db, Some(&channel.id), &EventKind::ChannelOpened)

@@ -72,7 +72,7 @@ impl Wallet {
         let data: BatchData = decode(flow)?;
         if let (step::READY, Some(outcome)) = (flow.step.as_str(), &data.outcome) {
             match self.batch_went_through(outcome, &data).await? {
-                Some(true) => return self.end_batch(flow.id, &data, outcome),
+                Some(true) => return self.end_batch(flow.id, &data),
                 _ if !self.is_given_up(outcome) => {
                     return Err(WalletError::BatchUndecided { txid: outcome.commitment });
                 }

@@ -190,7 +190,7 @@ impl Wallet {
         loop {
             match self.run_batch(id).await {
                 Ok(outcome) => {
-                    self.end_batch(id, data, &outcome)?;
+                    self.end_batch(id, data)?;
                     return Ok(outcome);
                 }
                 Err(error @ WalletError::BatchUndecided { .. }) => return Err(error),
@@ -210,9 +210,9 @@ impl Wallet {
     }
 
     /// A settling or withdrawing is done.
-    pub(super) fn end_batch(&self, id: [u8; 32], data: &BatchData, outcome: &OutcomeData) -> Result<()> {
+    pub(super) fn end_batch(&self, id: [u8; 32], data: &BatchData) -> Result<()> {
         self.store.write(|db| {
-            self.mark_boarding_spent(db, data, outcome)?;
+            self.mark_spent(db, &data.inputs)?;
             Ok(db.delete_flow(&id)?)
         })
     }

@@ -10,7 +10,7 @@ use virtual_channels::channel::{ArkAddress, ChannelError};
 use virtual_channels::operator::code;
 use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{
-    EventKind, FundingChoice, InviteRequest, Keys, Parsed, Settlement, Wallet, WalletConfig, WalletError,
+    Event, EventKind, FundingChoice, InviteRequest, Keys, Parsed, Settlement, Step, Wallet, WalletConfig, WalletError,
 };
 
 use crate::opening::{shown, take_events, with_clock};
@@ -574,4 +574,33 @@ async fn operator_away() {
     assert!(!world.path("new").exists());
     world.regtest.start_operator().await.unwrap();
     assert_eq!(wallet.settle(true).await.unwrap().amount, sats(10_000));
+}
+
+/// An indexer that shows what has been spent, and not yet what came of it: no sat is counted twice, or missed.
+#[tokio::test(flavor = "multi_thread")]
+async fn books_that_lag_behind() {
+    let world = World::start(Unit::Blocks).await;
+    let wallet = world.rich("wallet", 20_000).await;
+    let shop = world.wallet("shop").await;
+    wallet.pending_events(1_000).unwrap();
+    let ended = |event: &Event| matches!(event.kind, EventKind::Progress { step: Step::BatchFinalized, .. });
+    let late = async {
+        let seen = async || world.regtest.operator().await.faults().seen(Call::ConfirmRegistration);
+        let before = seen().await;
+        eventually("a batch", async || seen().await > before).await;
+        world.regtest.operator().await.faults().turn(Knob::StaleNew);
+        eventually("its end", async || wallet.pending_events(10).is_ok_and(|events| events.iter().any(ended))).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        world.regtest.operator().await.faults().release(Knob::StaleNew);
+    };
+    let (settled, ()) = tokio::join!(wallet.settle(true), late);
+    settled.unwrap();
+    assert_eq!(total(&wallet).await, sats(20_000));
+    world.regtest.operator().await.faults().turn(Knob::StaleSpent);
+    wallet.settle(true).await.unwrap();
+    assert_eq!(total(&wallet).await, sats(20_000));
+    // What was just spent is not picked again either.
+    wallet.send(&shop.ark_address().unwrap(), sats(5_000)).await.unwrap();
+    wallet.send(&shop.ark_address().unwrap(), sats(5_000)).await.unwrap();
+    assert_eq!((total(&wallet).await, total(&shop).await), (sats(10_000), sats(10_000)));
 }
