@@ -44,7 +44,7 @@ pub enum InputKind {
     Recoverable,
 }
 
-/// One coin that goes into a batch.
+/// One coin that goes into a batch. Its key is erased when it is dropped, as in the plans below.
 #[derive(Clone)]
 pub struct BatchInput {
     /// The coin and the leaf that signs both the intent and the forfeit or commitment transaction.
@@ -52,6 +52,12 @@ pub struct BatchInput {
     pub kind: InputKind,
     /// The owner's key in that leaf.
     pub keypair: Keypair,
+}
+
+impl Drop for BatchInput {
+    fn drop(&mut self) {
+        self.keypair.non_secure_erase();
+    }
 }
 
 /// One output that a batch makes.
@@ -87,6 +93,12 @@ pub struct BatchPlan {
     pub patience: Duration,
 }
 
+impl Drop for BatchPlan {
+    fn drop(&mut self) {
+        self.cosigner.non_secure_erase();
+    }
+}
+
 /// What a party that only co-signs agreed to.
 #[derive(Clone)]
 pub struct CosignPlan {
@@ -96,6 +108,12 @@ pub struct CosignPlan {
     /// The VTXO that must come out.
     pub leaf: TxOut,
     pub other_cosigners: Vec<PublicKey>,
+}
+
+impl Drop for CosignPlan {
+    fn drop(&mut self) {
+        self.cosigner.non_secure_erase();
+    }
 }
 
 /// Stops a session; nothing irrevocable has left when it is honoured.

@@ -37,6 +37,12 @@ struct Slot {
     message: [u8; 32],
 }
 
+impl Drop for TreeSigner {
+    fn drop(&mut self) {
+        self.keypair.non_secure_erase();
+    }
+}
+
 impl TreeSigner {
     /// Makes a nonce for every node of a checked tree.
     pub(super) fn new(tree: &SigningTree, keypair: &Keypair) -> Result<Self, OperatorError> {
