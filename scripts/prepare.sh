@@ -23,15 +23,19 @@ apt_prefix() {
 }
 
 apt_updated=
+# A new machine has no lists, or old ones: once a run.
+update_lists() {
+    [ -z "$apt_updated" ] || return 0
+    $1 apt-get update -qq >&2 || say "apt-get update failed; going on with the lists that are here"
+    apt_updated=1
+}
+
 # debian WHAT PACKAGE…: the packages that bring WHAT; remembers WHAT as missing where they cannot be installed.
 debian() {
     local what=$1 as; shift
     if ! as=$(apt_prefix); then missing+=("$what  (Debian: $*)"); return 0; fi
     say "installing $*"
-    if [ -z "$apt_updated" ]; then
-        $as apt-get update -qq >&2 || say "apt-get update failed; going on with the lists that are here"
-        apt_updated=1
-    fi
+    update_lists "$as"
     $as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null ||
         missing+=("$what  (apt-get install $* failed)")
 }
@@ -44,6 +48,8 @@ at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -1)" = "$1" ]; }
 need_rust() {
     have cc || debian "a C compiler" gcc libc6-dev
     if ! have cargo; then
+        local as
+        if as=$(apt_prefix); then update_lists "$as"; fi
         if have apt-cache && apt-cache show rustup >/dev/null 2>&1; then
             debian "rustup" rustup
             if have rustup && ! rustup default stable >&2; then missing+=("Rust $rust (rustup could not install a toolchain)"); fi

@@ -24,7 +24,10 @@ fn setting(name: &str) -> Option<String> {
 
 impl Backend {
     pub async fn start() -> Result<Self, Failure> {
-        if let Some(operator) = setting("OPERATOR") {
+        // An OPERATOR that is set and empty is a mistake: nothing falls back to the embedded one.
+        if std::env::var_os("OPERATOR").is_some() {
+            let operator = setting("OPERATOR").ok_or("OPERATOR is set, but names no operator")?;
+            virtual_channels::operator::Operator::connect(&operator).await?;
             let esplora =
                 setting("ESPLORA").ok_or("OPERATOR needs ESPLORA beside it: the address of an Esplora API")?;
             return Ok(Self { embedded: None, operator, esplora, faucet: setting("FAUCET") });

@@ -12,9 +12,10 @@ use super::keys::KeyUse;
 use super::offchain::{Job, OffchainData};
 use super::propose::{Proposal, ProposeRequest};
 use super::{Wallet, WalletError};
+use crate::channel::branch::{MAX_LEVELS, MAX_NODES};
 use crate::channel::message::{Funding, Invite, Offer};
 use crate::channel::terms::tagged_hash;
-use crate::channel::{Channel, ChannelId, OperatorInfo};
+use crate::channel::{Channel, ChannelError, ChannelId, OperatorInfo};
 use crate::store::{ChannelRecord, ChannelState, Flow, FlowKind, FundingKind, Role};
 
 use bitcoin::Amount;
@@ -66,6 +67,7 @@ impl Wallet {
             crate::channel::Unit::Seconds => expires_at,
             crate::channel::Unit::Blocks => moment.saturating_add(left.min(batch_expiry)),
         };
+        self.check_branches(picked.iter().map(|coin| coin.outpoint)).await?;
         let terms = self.terms_until(invite, request, info, payer, batch_expiry, expiry, &now)?;
         let script = terms.tree()?.script_pubkey();
         let mut data = probe;
@@ -80,6 +82,26 @@ impl Wallet {
         offer.check_invite(invite, moment)?;
         data.opening = Some(OpeningData { offer: offer.to_text()?, key_index, valid_until: 0 });
         Ok(data)
+    }
+
+    /// Refuses, before anything is spent, inputs whose branches together would make one that nobody can unroll.
+    async fn check_branches(&self, inputs: impl Iterator<Item = OutPoint>) -> Result<()> {
+        let operator = self.net.operator().await?;
+        let (mut levels, mut nodes) = (0, 1);
+        for outpoint in inputs {
+            let stored = self.store.read::<_, WalletError>(|db| Ok(db.branch(&outpoint)?))?;
+            let branch = match stored {
+                Some(branch) => branch,
+                None => operator.branch_of(outpoint).await?,
+            };
+            // Beside the tree a checkpoint, and at the end the ark transaction.
+            levels = levels.max(branch.nodes.len() + 2);
+            nodes += branch.nodes.len() + 1;
+        }
+        if levels > MAX_LEVELS || nodes > MAX_NODES {
+            return Err(ChannelError::BranchTooDeep { levels: levels.max(nodes), limit: MAX_LEVELS }.into());
+        }
+        Ok(())
     }
 
     /// The ark transaction is final: the channel is stored and open.

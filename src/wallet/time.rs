@@ -28,17 +28,19 @@ impl Wallet {
         keepable(now.wall, now.median_time, self.config.network)
     }
 
-    /// The time without any network: never behind what was seen before.
+    /// The time without any network: never behind what was seen before, and never slower than this process runs: a
+    /// clock that was set back does not stop it.
     pub(super) fn now(&self) -> Now {
         let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        seen.wall = seen.wall.max(self.config.clock.now());
+        let running = self.opened.1.saturating_add(self.opened.0.elapsed().as_secs());
+        seen.wall = seen.wall.max(self.config.clock.now()).max(running);
         *seen
     }
 
     /// Looks at the chain's tip and stores the highest of everything.
     pub(super) async fn observe(&self) -> Result<Now> {
         let tip = self.net.chain.tip().await?;
-        let wall = self.config.clock.now();
+        let wall = self.now().wall;
         if self.config.network != Network::Regtest && tip.median_time_past > wall.saturating_add(MAX_AHEAD_SECONDS) {
             return Err(ChannelError::InvalidLocktime { value: tip.median_time_past }.into());
         }
