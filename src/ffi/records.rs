@@ -208,6 +208,12 @@ pub struct ChannelInfo {
     pub takes_money_until: Option<u64>,
     /// Transactions that a unilateral exit must confirm one after the other.
     pub levels: u32,
+    /// What a unilateral exit puts on chain, in virtual bytes.
+    pub exit_vbytes: u64,
+    /// How long that takes at least, beside the delays in the terms.
+    pub exit_time: u64,
+    /// As receiver: by then the chain must have been looked at again (unix seconds).
+    pub watch_by: Option<u64>,
     /// Whether the receiver is known to be able to close alone.
     pub acknowledged: bool,
     /// The transaction that ended the channel.
@@ -238,6 +244,9 @@ impl From<wallet::ChannelInfo> for ChannelInfo {
             exit_by: info.exit_by,
             takes_money_until: info.takes_money_until,
             levels: info.levels,
+            exit_vbytes: info.exit_vbytes,
+            exit_time: info.exit_time,
+            watch_by: info.watch_by,
             acknowledged: info.acknowledged,
             result_txid: info.result.map(|txid| txid.to_string()),
             created_at: info.created_at,

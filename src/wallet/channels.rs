@@ -5,8 +5,15 @@ use bitcoin::{Amount, OutPoint, Txid, absolute};
 use super::Wallet;
 use super::WalletError;
 use super::error::Result;
+use crate::channel::deadline::Margins;
 use crate::channel::{Authorisation, ChannelId, Delay, Unit};
 use crate::store::{ChannelRow, ChannelState, FundingKind, Role};
+
+/// An exit update: one input by a two-signature leaf, two P2TR outputs and the anchor.
+const EXIT_VBYTES: u64 = 240;
+
+/// A child that spends an anchor and a P2TR coin to a P2TR output.
+const CHILD_VBYTES: u64 = 155;
 
 /// A channel as an app shows it. Moments and delays are in `unit`: unix seconds, or heights and blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +47,13 @@ pub struct ChannelInfo {
     pub takes_money_until: Option<u64>,
     /// Transactions that a unilateral exit must confirm one after the other.
     pub levels: u32,
+    /// What a unilateral exit puts on chain, in virtual bytes: the branch, the exit itself, and a fee-paying child each.
+    pub exit_vbytes: u64,
+    /// How long that takes at least, beside d1 (receiver) or d2 (payer).
+    pub exit_time: u64,
+    /// As receiver: by then the chain must have been looked at again, or an unrolled channel may be answered too late
+    /// (unix seconds).
+    pub watch_by: Option<u64>,
     /// Whether the receiver is known to be able to close alone.
     pub acknowledged: bool,
     /// The transaction that ended the channel.
@@ -73,7 +87,18 @@ impl Wallet {
             }
             _ => None,
         };
+        let branch = self.store.read(|db| db.branch(&row.record.funding))?.unwrap_or_default();
+        let transactions = branch.nodes.len() as u64 + 1;
+        let branch_weight: u64 = branch.nodes.iter().map(|node| node.tx.weight().to_wu()).sum();
+        let margins = Margins::of(loaded.unit(), row.record.batch_expiry.value());
+        let seconds = |length: u64| if loaded.unit() == Unit::Blocks { length * 600 } else { length };
+        let answer_in = seconds(terms.d2.value().saturating_sub(margins.slack));
+        let watch_by = (row.hot.role == Role::Receiver && row.hot.state == ChannelState::Open)
+            .then(|| row.hot.last_watch.saturating_add(answer_in));
         Ok(ChannelInfo {
+            exit_vbytes: branch_weight.div_ceil(4) + EXIT_VBYTES + transactions * CHILD_VBYTES,
+            exit_time: u64::from(row.record.levels) * margins.level,
+            watch_by,
             id: row.record.id,
             role: row.hot.role,
             state: row.hot.state,

@@ -68,8 +68,8 @@ impl Wallet {
                 created_at: now,
                 updated_at: now,
             };
-            if row.hot.state == ChannelState::Open {
-                db.set_state(&id, &[ChannelState::Open], ChannelState::Closing)?;
+            if row.hot.state != ChannelState::Closing {
+                db.set_state(&id, &[ChannelState::Open, ChannelState::Confirming], ChannelState::Closing)?;
             }
             Ok(db.insert_flow(&flow)?)
         })
@@ -195,9 +195,10 @@ impl Wallet {
     }
 }
 
-/// The update at which a channel can be closed.
+/// The update at which a channel can be closed. One that a reorganisation (or a server that says so) took the
+/// confirmation from has its updates still, and whether it can be closed is for the operator to say.
 fn closable(hot: &HotRow) -> Result<ChannelUpdate> {
-    if !matches!(hot.state, ChannelState::Open | ChannelState::Closing) {
+    if !matches!(hot.state, ChannelState::Confirming | ChannelState::Open | ChannelState::Closing) {
         return Err(WalletError::WrongState { channel_id: hot.id, state: hot.state, what: "closing" });
     }
     Ok(hot.update.ok_or(ChannelError::NothingPaid)?)

@@ -20,6 +20,8 @@ pub(super) struct LoadedChannel {
     pub keypair: SecretKeypair,
     /// The close under the stored Authorisation, by that Authorisation's hash.
     authorised: Mutex<Option<Arc<Authorised>>>,
+    /// The operator's books showed the VTXO spent or swept at the last look: nothing more is to be had from it there.
+    gone: std::sync::atomic::AtomicBool,
 }
 
 /// An Authorisation with the close it is for.
@@ -45,6 +47,15 @@ impl Wallet {
         Ok(loaded)
     }
 
+    /// Remembers what the operator's books show of the channel VTXO.
+    pub(super) fn mark_gone(&self, loaded: &LoadedChannel, gone: bool) -> Result<()> {
+        if loaded.gone.swap(gone, std::sync::atomic::Ordering::SeqCst) == gone {
+            return Ok(());
+        }
+        let key = gone_key(&loaded.channel.id);
+        self.store.write(|db| if gone { Ok(db.set_meta(&key, &[1])?) } else { Ok(db.delete_meta(&key)?) })
+    }
+
     /// Forgets what is in memory of a channel, after its record changed.
     pub(super) fn unload(&self, id: &ChannelId) {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
@@ -65,7 +76,9 @@ impl Wallet {
         if keypair.xonly() != key {
             return Err(corrupt("key index of a channel").into());
         }
-        Ok(LoadedChannel { channel, record, keypair, authorised: Mutex::new(None) })
+        let gone = self.store.read::<_, WalletError>(|db| Ok(db.meta(&gone_key(&channel.id))?.is_some()))?;
+        let gone = std::sync::atomic::AtomicBool::new(gone);
+        Ok(LoadedChannel { channel, record, keypair, authorised: Mutex::new(None), gone })
     }
 
     /// The Authorisation that the hot row names, with its close.
@@ -96,6 +109,14 @@ impl LoadedChannel {
         let authorised = Arc::new(Authorised { hash, authorisation, close });
         *self.authorised.lock().unwrap_or_else(PoisonError::into_inner) = Some(authorised.clone());
         Ok(authorised)
+    }
+
+    /// Refuses new money in a VTXO that the operator's books show spent or swept.
+    pub fn check_not_gone(&self) -> Result<()> {
+        match self.gone.load(std::sync::atomic::Ordering::SeqCst) {
+            true => Err(WalletError::AlreadySpent { channel_id: self.channel.id, spent_by: None }),
+            false => Ok(()),
+        }
     }
 
     pub fn unit(&self) -> Unit {
@@ -135,4 +156,8 @@ impl LoadedChannel {
 /// The bounds payments of this wallet keep to.
 pub(super) fn limits(info: &crate::channel::OperatorInfo) -> Limits {
     Limits::of(info)
+}
+
+fn gone_key(id: &ChannelId) -> String {
+    format!("gone:{id}")
 }

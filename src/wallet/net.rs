@@ -26,7 +26,10 @@ impl Net {
             let plain = url.starts_with("http://") && config.network == Network::Regtest;
             if url.len() > 512 || !(url.starts_with("https://") || plain) {
                 let url = url.chars().take(64).collect();
-                return Err(WalletError::InvalidUrl { url, why: "it must begin with https:// (on regtest also http://)" });
+                return Err(WalletError::InvalidUrl {
+                    url,
+                    why: "it must begin with https:// (on regtest also http://)",
+                });
             }
         }
         Ok(Self {

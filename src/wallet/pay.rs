@@ -91,14 +91,14 @@ impl Wallet {
         Ok((update, send))
     }
 
-    /// The latest update again, with the Authorisation while the receiver may not have it.
+    /// The latest update again, with the Authorisation: whoever asks for it may have lost that, too.
     pub fn latest_update(&self, id: &ChannelId) -> Result<Payment> {
         let loaded = self.loaded(id)?;
         self.store.read(|db| {
             let hot = db.hot(id)?.ok_or(WalletError::NotFound)?;
             let update = hot.update.ok_or(ChannelError::NothingPaid)?;
             let authorisation = match loaded.record.role {
-                Role::Payer => self.unacknowledged(db, &hot)?,
+                Role::Payer => db.authorisation(id)?.map(|bytes| Authorisation::from_bytes(&bytes)).transpose()?,
                 Role::Receiver => None,
             };
             Ok(loaded.payment(update, authorisation, None, true))

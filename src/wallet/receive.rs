@@ -180,6 +180,7 @@ impl Wallet {
         let verdict = judge(stored.as_ref(), &incoming)?;
         if verdict == Verdict::Counts {
             require_open(&hot)?;
+            loaded.check_not_gone()?;
             limits(info).check(loaded.record.capacity, update.amount)?;
             let now = self.now();
             let cutoff = info.check_signer(&loaded.channel.terms.operator, now.unix())?;

@@ -51,7 +51,7 @@ impl Wallet {
     async fn begin_refund(&self, id: &ChannelId) -> Result<()> {
         let loaded = self.loaded(id)?;
         let state = self.store.read(|db| db.hot(id))?.ok_or(WalletError::NotFound)?.state;
-        if !matches!(state, ChannelState::Open | ChannelState::Refunding) {
+        if !matches!(state, ChannelState::Confirming | ChannelState::Open | ChannelState::Refunding) {
             return Err(WalletError::WrongState { channel_id: *id, state, what: "a refund" });
         }
         let now = self.observe().await?.on_chain(loaded.unit());
@@ -108,7 +108,11 @@ impl Wallet {
         let txid = job.tx.txid();
         let outpoint = data.outputs.first().and_then(|output| output_to(job, &output.script));
         self.store.write(|db| {
-            db.set_state(&id, &[ChannelState::Open, ChannelState::Refunding], ChannelState::Refunded)?;
+            db.set_state(
+                &id,
+                &[ChannelState::Confirming, ChannelState::Open, ChannelState::Refunding],
+                ChannelState::Refunded,
+            )?;
             db.set_result(&id, &ChannelResult { txid, outpoint })?;
             db.delete_flow(&flow.id)?;
             self.push_event(db, Some(&id), &EventKind::ChannelRefunded { txid })

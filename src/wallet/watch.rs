@@ -55,6 +55,10 @@ impl Wallet {
             self.unconfirm(&row)?;
         }
         let spent_by = books.as_ref().filter(|vtxo| vtxo.spent).and_then(|vtxo| vtxo.ark_txid.or(vtxo.spent_by));
+        if let Some(vtxo) = books.as_ref().filter(|_| row.hot.role == Role::Receiver) {
+            let loaded = self.loaded(id)?;
+            self.mark_gone(&loaded, vtxo.spent || vtxo.swept)?;
+        }
         if let (Some(vtxo), Some(txid)) = (&books, spent_by) {
             self.note_spent(&row, vtxo, txid).await?;
         }
