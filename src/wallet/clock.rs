@@ -1,6 +1,6 @@
 //! What time it is, for a wallet that trusts neither its phone's clock nor a single source.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::channel::Unit;
 
@@ -8,15 +8,30 @@ use crate::channel::Unit;
 pub trait Clock: Send + Sync {
     /// Unix seconds.
     fn now(&self) -> u64;
+
+    /// Seconds since this clock was made, by something nobody can set; 0 where there is nothing of the kind.
+    fn running(&self) -> u64 {
+        0
+    }
 }
 
 /// The system's clock.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock(Instant);
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
+}
 
 impl Clock for SystemClock {
     fn now(&self) -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+    }
+
+    fn running(&self) -> u64 {
+        self.0.elapsed().as_secs()
     }
 }
 

@@ -44,7 +44,7 @@ impl WalletConfig {
             confirmations: if network == Network::Regtest { 1 } else { 2 },
             max_preconfirmed: Amount::from_sat(100_000),
             max_blind_seconds: None,
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(SystemClock::default()),
         }
     }
 }

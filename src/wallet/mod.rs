@@ -79,8 +79,8 @@ pub struct Inner {
     net: Net,
     cached_info: Mutex<Option<Arc<OperatorInfo>>>,
     seen: Mutex<Now>,
-    /// When the wallet was opened, by a clock that nobody sets, and the highest time seen until then.
-    opened: (std::time::Instant, u64),
+    /// When the wallet was opened, by [`Clock::running`], and the highest time seen until then.
+    opened: (u64, u64),
     loaded: Mutex<HashMap<ChannelId, Arc<LoadedChannel>>>,
     events: events::Notices,
     /// Co-signing in the background; ended by [`Wallet::close`].
@@ -144,6 +144,7 @@ impl Wallet {
             Ok(db.seen_time()?)
         })?;
         let seen = Now { wall: seen.wall, height: seen.height, median_time: seen.median };
+        let running = config.clock.running();
         Ok(Self(Arc::new(Inner {
             config,
             keys,
@@ -151,7 +152,7 @@ impl Wallet {
             net,
             cached_info: Mutex::new(Some(Arc::new(info))),
             seen: Mutex::new(seen),
-            opened: (std::time::Instant::now(), seen.wall),
+            opened: (running, seen.wall),
             loaded: Mutex::new(HashMap::new()),
             events: events::Notices::default(),
             tasks: Mutex::new(JoinSet::new()),

@@ -23,12 +23,12 @@ pub(super) struct Net {
 impl Net {
     pub fn new(config: &WalletConfig) -> Result<Self> {
         for url in [&config.operator_url, &config.esplora_url] {
-            let plain = url.starts_with("http://") && config.network == Network::Regtest;
+            let plain = config.network == Network::Regtest && url.starts_with("http://") || is_loopback(url);
             if url.len() > 512 || !(url.starts_with("https://") || plain) {
                 let url = url.chars().take(64).collect();
                 return Err(WalletError::InvalidUrl {
                     url,
-                    why: "it must begin with https:// (on regtest also http://)",
+                    why: "it must begin with https:// (http:// only on regtest or to this machine)",
                 });
             }
         }
@@ -91,4 +91,28 @@ pub(super) fn stored_info(store: &Store) -> Result<Option<OperatorInfo>> {
     let json = store.read::<_, WalletError>(|db| Ok(db.meta(INFO_KEY)?))?;
     json.map(|json| serde_json::from_slice(&json).map_err(|_| WalletError::CorruptFlow { what: "the operator's info" }))
         .transpose()
+}
+
+/// Plain http that does not leave this machine.
+fn is_loopback(url: &str) -> bool {
+    let host = url.strip_prefix("http://").and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    ["127.0.0.1", "localhost", "[::1]"].contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn plain_http_only_on_regtest_or_to_this_machine() {
+        let open = |network, url: &str| Net::new(&WalletConfig::new("x", network, url, "https://e.example")).is_ok();
+        for url in ["https://a.example", "http://127.0.0.1:7070", "http://localhost", "http://[::1]:1/x"] {
+            assert!(open(Network::Bitcoin, url), "{url}");
+        }
+        for url in ["http://a.example", "http://127.0.0.1.a.example", "http://127.0.0.1@a.example", "ftp://x", ""] {
+            assert!(!open(Network::Bitcoin, url), "{url}");
+        }
+        assert!(open(Network::Regtest, "http://a.example"));
+    }
 }

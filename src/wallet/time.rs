@@ -32,7 +32,7 @@ impl Wallet {
     /// clock that was set back does not stop it.
     pub(super) fn now(&self) -> Now {
         let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let running = self.opened.1.saturating_add(self.opened.0.elapsed().as_secs());
+        let running = self.opened.1.saturating_add(self.config.clock.running().saturating_sub(self.opened.0));
         seen.wall = seen.wall.max(self.config.clock.now()).max(running);
         *seen
     }

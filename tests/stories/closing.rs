@@ -308,7 +308,8 @@ async fn a_receiver_restored_from_a_file_older_than_the_authorisation() {
     offline::restore(&case.world.path("receiver"), &copy);
     case.receiver = case.world.wallet("receiver").await;
 
-    let latest = case.payer.latest_update(&case.id).unwrap().message;
+    let mut latest = case.payer.latest_update(&case.id).unwrap().message;
+    assert!(latest.authorisation.take().is_some());
     let error = refused(case.receiver.receive(&latest));
     assert!(matches!(error, WalletError::Channel(ChannelError::MissingAuthorisation { .. })), "{error}");
     let again = case.payer.reauthorise(&case.id).await.unwrap().message;

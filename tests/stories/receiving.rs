@@ -217,11 +217,12 @@ async fn a_receiver_restored_from_an_old_file_gets_the_latest_again() {
     assert_eq!(receiver.receive(&latest).unwrap().amount, sats(1_500));
     receiver.close().unwrap();
 
-    // A file that is older than the Authorisation says that this is what it lacks (see `closing` for the way on).
+    // A file that is older than the Authorisation says that this is what it lacks; the latest update brings it.
     place.restore("receiver", "before the first payment");
     let receiver = place.wallet("receiver").await;
-    let error = refused(receiver.receive(&latest));
+    let error = refused(receiver.receive(&UpdateMessage { authorisation: None, ..latest.clone() }));
     assert!(matches!(error, WalletError::Channel(ChannelError::MissingAuthorisation { .. })), "{error}");
+    assert_eq!(receiver.receive(&latest).unwrap().amount, sats(1_500));
 }
 
 #[tokio::test]
