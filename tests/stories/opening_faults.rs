@@ -543,8 +543,9 @@ async fn funding_reported_unrolled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn funding_expires_too_soon() {
-    let soon =
-        i64::try_from(virtual_channels::wallet::Clock::now(&virtual_channels::wallet::SystemClock)).unwrap() + 30;
+    let soon = i64::try_from(virtual_channels::wallet::Clock::now(&virtual_channels::wallet::SystemClock::default()))
+        .unwrap()
+        + 30;
     claimed(Claim { expires_at: Some(soon), ..Claim::default() }, "deadlines do not fit").await;
 }
 

@@ -42,7 +42,7 @@ async fn ripe() -> Case {
 
 impl Case {
     async fn pass_time(&self) {
-        let ahead = self.locktime - SystemClock.now() + 60;
+        let ahead = self.locktime - SystemClock::default().now() + 60;
         self.world.regtest.node().generate_after(11, ahead).await.unwrap();
         eventually("the chain's time", async || {
             self.world.regtest.node().tip().await.is_ok_and(|tip| tip.median_time >= self.locktime)
@@ -125,7 +125,7 @@ async fn before_and_after_the_locktime_by_median_time() {
     assert!(now < case.locktime, "{now}");
 
     // Nor does a single block: the median of the last eleven is what counts.
-    let ahead = case.locktime - SystemClock.now() + 60;
+    let ahead = case.locktime - SystemClock::default().now() + 60;
     case.world.regtest.node().generate_after(1, ahead).await.unwrap();
     let (_, now) = not_reached(case.refused_and_open().await);
     assert!(now < case.locktime, "{now}");
