@@ -4,7 +4,7 @@
 use bitcoin::Txid;
 use regtest::operator::{Action, Call, Code, Unit};
 use virtual_channels::channel::ChannelId;
-use virtual_channels::operator::code;
+use virtual_channels::operator::{Operator, code};
 use virtual_channels::store::{ChannelRow, ChannelState, FlowKind, Store};
 use virtual_channels::wallet::{Clock, SystemClock, Wallet, WalletError};
 
@@ -293,4 +293,50 @@ async fn the_operator_takes_it_and_answers_garbage() {
         assert_eq!((case.step().as_deref(), case.row().hot.state), (Some("built"), ChannelState::Open));
         case.refunds().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_receiver_submitted_and_never_finalized() {
+    let case = ripe().await;
+    case.fault(Call::FinalizeTx, Action::Drop).await;
+    let error = refused(case.receiver.close_channel(&case.id).await);
+    let WalletError::OutcomeUnknown { ark_txid } = error else { panic!("{error}") };
+    // The VTXO is spent in the books, and nobody has anything yet: that is said, and nothing is decided.
+    for _ in 0..2 {
+        let error = case.refused_and_open().await;
+        let WalletError::AlreadySpent { spent_by, .. } = error else { panic!("{error}") };
+        assert_eq!(spent_by, Some(ark_txid));
+    }
+    assert!(case.payer.channel(&case.id).unwrap().payer_exit_by > case.locktime, "there is time to act on chain");
+    assert_eq!(case.receiver.close_channel(&case.id).await.unwrap(), ark_txid);
+    let error = case.refund_refused().await;
+    assert!(matches!(error, WalletError::AlreadySpent { .. }), "{error}");
+    assert_eq!(case.row().hot.state, ChannelState::Closed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_receiver_poisons_the_refund() {
+    let mut case = ripe().await;
+    let clock = FakeClock::at(case.locktime);
+    case.payer.close().unwrap();
+    let mut config = case.world.config("payer");
+    config.clock = clock.clone();
+    case.payer = Wallet::open(config, &World::mnemonic("payer")).await.unwrap();
+    case.fault(Call::FinalizeTx, Action::Drop).await;
+    let error = case.refund_refused().await;
+    let WalletError::OutcomeUnknown { ark_txid } = error else { panic!("{error}") };
+    // The books name the transaction, so the receiver can spoil it.
+    let submission = case.world.regtest.operator().await.faults().submissions().pop().unwrap();
+    let unsigned: bitcoin::Psbt = submission.checkpoint_txs[0].parse().unwrap();
+    let thief = Operator::connect(case.world.regtest.operator_url()).await.unwrap();
+    assert!(thief.finalize_txid(ark_txid, &[unsigned]).await.is_err());
+    let first = case.refund_refused().await;
+    assert!(matches!(first, WalletError::OutcomeUnknown { .. }), "{first}");
+    clock.advance(61);
+    let error = case.refund_refused().await;
+    assert!(matches!(error, WalletError::FinalizeFailed { ark_txid: dead, .. } if dead == ark_txid), "{error}");
+    // What a way on chain needs is kept.
+    let row = case.row();
+    assert_eq!((row.hot.state, case.step().as_deref()), (ChannelState::Open, Some("answered")));
+    assert!(row.submit_answer.is_some());
 }
