@@ -5,7 +5,7 @@ use bitcoin::Txid;
 use regtest::operator::{Action, Call, Code, Unit};
 use virtual_channels::channel::ChannelId;
 use virtual_channels::operator::{Operator, code};
-use virtual_channels::store::{ChannelRow, ChannelState, FlowKind, Store};
+use virtual_channels::store::{ChannelRow, ChannelState, FlowKind, HotRow, Store};
 use virtual_channels::wallet::{Clock, SystemClock, Wallet, WalletError};
 
 use crate::offline::{self, FakeClock};
@@ -75,7 +75,10 @@ impl Case {
     async fn refused_and_open(&self) -> WalletError {
         let before = self.row().hot;
         let error = self.refund_refused().await;
-        assert_eq!((self.row().hot, self.step()), (before, None), "{error}");
+        let after = self.row().hot;
+        // A look at the channel may be part of it.
+        let before = HotRow { last_watch: after.last_watch, ..before };
+        assert!(after == before && self.step().is_none(), "{error}");
         error
     }
 
