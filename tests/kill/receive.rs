@@ -11,7 +11,7 @@ use crate::child::{Victim, listen, say, wait_exactly};
 use crate::pair::sats;
 use crate::ready::{Ready, Side};
 
-const POINTS: u32 = 120;
+const POINTS: u32 = 140;
 const STEP: u64 = 500;
 const CAPACITY: u64 = 100_000_000;
 /// Updates the child is given; more than it can take before it is killed.
