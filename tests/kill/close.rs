@@ -63,7 +63,8 @@ async fn a_receiver_killed_while_it_closes() {
         earned += amount;
         check(&stage, &payer, &receiver, &id, earned).await;
         let calls = finalizations(&stage).await - finalized;
-        let expected = if matches!(kill, Kill::Before(Call::FinalizeTx)) { 2 } else { 1 };
+        // A call that the kill cut off before it was carried out is made again.
+        let expected = if matches!(kill, Kill::Answering(_)) { 1 } else { 2 };
         assert!(calls <= expected, "FinalizeTx was called {calls} times");
         receiver.close().unwrap();
     }

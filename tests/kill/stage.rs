@@ -46,7 +46,7 @@ pub enum Kill {
 
 impl Stage {
     pub async fn new(unit: Unit) -> Self {
-        let change = |settings: &mut regtest::operator::Settings| settings.session = Duration::from_secs(1);
+        let change = |settings: &mut regtest::operator::Settings| settings.session = Duration::from_millis(1_500);
         Self { world: World::with(unit, change).await, ahead: Arc::default() }
     }
 
