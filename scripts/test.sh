@@ -39,6 +39,8 @@ step "lints" cargo clippy --workspace --all-targets -- -D warnings
 step "the test operator stands alone" apart
 # Tests start these as child processes.
 step "build" cargo build --workspace --all-targets
+# The stories mostly wait for sessions of the operator: more of them than cores run side by side.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
 step "Rust tests" cargo test --workspace
 step "Kotlin test" kotlin
 echo

@@ -151,6 +151,12 @@ impl Wallet {
         Proposal::of(&proposal)
     }
 
+    /// Payer: the offer of a channel funded off chain again, for a receiver that has not got it.
+    pub async fn offer(&self, channel_id: String) -> Result<String, WalletError> {
+        let id = self::channel_id(&channel_id)?;
+        self.local(move |wallet| Ok(wallet.offer(&id)?.to_text()?)).await
+    }
+
     /// Payer: drops a proposal that will not be opened.
     pub async fn cancel_proposal(&self, offer_id: String) -> Result<(), WalletError> {
         let id = channel_id(&offer_id)?.0;

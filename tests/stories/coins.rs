@@ -1,19 +1,13 @@
 //! Money outside channels: settling, withdrawing, sending; what it costs, and what is refused.
 
-use std::time::Duration;
-
 use bitcoin::{Address, Amount, ScriptBuf, TxOut, Txid};
 use regtest::operator::{Action, Call, Code, Knob, Phase, Unit};
-use virtual_channels::channel::message::{Message, UpdateMessage};
 use virtual_channels::channel::{ArkAddress, ChannelError};
 use virtual_channels::operator::code;
-use virtual_channels::store::ChannelState;
-use virtual_channels::wallet::{
-    Event, EventKind, FundingChoice, InviteRequest, Keys, Parsed, Settlement, Step, Wallet, WalletConfig, WalletError,
-};
+use virtual_channels::wallet::{FundingChoice, InviteRequest, Keys, Settlement, Wallet, WalletError};
 
-use crate::opening::{shown, take_events, with_clock};
-use crate::world::{World, eventually, pay, refused, request, sats};
+use crate::opening::shown;
+use crate::world::{World, eventually, refused, request, sats};
 
 /// An on-chain address that is not of any wallet here.
 pub fn elsewhere(index: u32) -> (String, ScriptBuf) {

@@ -1,20 +1,14 @@
 //! Inviting, offering, accepting: what is refused before anything leaves, with its figures.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use bitcoin::Amount;
-use regtest::operator::{Action, Call, Unit};
-use virtual_channels::channel::message::{Accept, Funding, Invite};
-use virtual_channels::channel::{ChannelError, ChannelId, Delay, Network};
-use virtual_channels::store::{ChannelState, StoreError};
-use virtual_channels::wallet::{
-    Acceptance, Balance, ChannelInfo, Clock, EventKind, FundingChoice, InviteRequest, Wallet, WalletConfig, WalletError,
-};
+use regtest::operator::Unit;
+use virtual_channels::channel::message::{Accept, Invite};
+use virtual_channels::channel::{ChannelError, Delay, Network};
+use virtual_channels::store::StoreError;
+use virtual_channels::wallet::{Acceptance, FundingChoice, InviteRequest, Wallet, WalletConfig, WalletError};
 
 use crate::opening::{shown, signed, with_clock};
-use crate::world::{World, eventually, pay, refused, request, sats};
+use crate::world::{World, refused, request, sats};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invite_used_twice() {

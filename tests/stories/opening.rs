@@ -6,14 +6,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bitcoin::Amount;
 use regtest::operator::{Action, Call, Unit};
-use virtual_channels::channel::message::{Accept, Funding, Invite};
-use virtual_channels::channel::{ChannelError, ChannelId, Delay, Network};
-use virtual_channels::store::{ChannelState, StoreError};
+use virtual_channels::channel::message::Funding;
+use virtual_channels::channel::{ChannelError, ChannelId};
+use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{
-    Acceptance, Balance, ChannelInfo, Clock, EventKind, FundingChoice, InviteRequest, Wallet, WalletConfig, WalletError,
+    Acceptance, Balance, ChannelInfo, Clock, EventKind, FundingChoice, Wallet, WalletConfig, WalletError,
 };
 
-use crate::world::{World, eventually, pay, refused, request, sats};
+use crate::world::{World, eventually, pay, refused, sats};
 
 /// The system's clock, moved forward.
 #[derive(Default)]

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use bitcoin::{Amount, OutPoint};
-use regtest::operator::{Action, Call, Claim, Knob, Phase, Unit};
+use bitcoin::Amount;
+use regtest::operator::{Action, Call, Knob, Phase, Unit};
+use virtual_channels::channel::ChannelId;
 use virtual_channels::channel::message::Accept;
-use virtual_channels::channel::{ChannelError, ChannelId};
 use virtual_channels::operator::OperatorError;
 use virtual_channels::store::ChannelState;
-use virtual_channels::wallet::{Acceptance, EventKind, FundingChoice, InviteRequest, Step, Wallet, WalletError};
+use virtual_channels::wallet::{EventKind, Wallet, WalletError};
 
-use crate::opening::{shown, signed, take_events, with_clock};
-use crate::world::{World, eventually, pay, refused, request, sats};
+use crate::opening::{signed, take_events};
+use crate::world::{World, eventually, pay, refused, sats};
 
 pub const CAPACITY: u64 = 30_000;
 pub const WHOLE: u64 = 40_000;

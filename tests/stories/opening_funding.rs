@@ -1,17 +1,13 @@
 //! What a channel rests on: a commitment transaction that confirms and stays, books that say so, and the answers of an
 //! off-chain opening.
 
-use std::time::Duration;
-
 use bitcoin::{Amount, OutPoint};
-use regtest::operator::{Action, Call, Claim, Knob, Phase, Unit};
-use virtual_channels::channel::message::Accept;
+use regtest::operator::{Action, Call, Claim, Knob, Unit};
 use virtual_channels::channel::{ChannelError, ChannelId};
-use virtual_channels::operator::OperatorError;
 use virtual_channels::store::ChannelState;
-use virtual_channels::wallet::{Acceptance, EventKind, FundingChoice, InviteRequest, Step, Wallet, WalletError};
+use virtual_channels::wallet::{Acceptance, FundingChoice, InviteRequest, WalletError};
 
-use crate::opening::{shown, signed, take_events, with_clock};
+use crate::opening::{shown, with_clock};
 use crate::opening_faults::{CAPACITY, Opening, WHOLE};
 use crate::world::{World, eventually, pay, refused, request, sats};
 

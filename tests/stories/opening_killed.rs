@@ -2,17 +2,12 @@
 
 use std::time::Duration;
 
-use bitcoin::{Amount, OutPoint};
-use regtest::operator::{Action, Call, Claim, Knob, Phase, Unit};
-use virtual_channels::channel::message::Accept;
-use virtual_channels::channel::{ChannelError, ChannelId};
-use virtual_channels::operator::OperatorError;
-use virtual_channels::store::ChannelState;
-use virtual_channels::wallet::{Acceptance, EventKind, FundingChoice, InviteRequest, Step, Wallet, WalletError};
+use regtest::operator::{Knob, Phase};
+use virtual_channels::wallet::{EventKind, Step, Wallet, WalletError};
 
-use crate::opening::{shown, signed, take_events, with_clock};
-use crate::opening_faults::{CAPACITY, Opening, WHOLE};
-use crate::world::{World, eventually, pay, refused, request, sats};
+use crate::opening::signed;
+use crate::opening_faults::{Opening, WHOLE};
+use crate::world::{eventually, sats};
 
 async fn streams_drop(phase: Phase) {
     let opening = Opening::agreed().await;

@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
-use bitcoin::{Address, Amount, ScriptBuf, TxOut, Txid};
-use regtest::operator::{Action, Call, Code, Knob, Phase, Unit};
+use bitcoin::Amount;
+use regtest::operator::{Call, Knob, Phase, Unit};
 use virtual_channels::channel::message::{Message, UpdateMessage};
 use virtual_channels::channel::{ArkAddress, ChannelError};
-use virtual_channels::operator::code;
 use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{
-    Event, EventKind, FundingChoice, InviteRequest, Keys, Parsed, Settlement, Step, Wallet, WalletConfig, WalletError,
+    Event, EventKind, FundingChoice, InviteRequest, Parsed, Step, Wallet, WalletConfig, WalletError,
 };
 
 use crate::coins::{elsewhere, set_fees, total};
