@@ -1,6 +1,6 @@
 //! Bad requests, and the codes that a real arkd 0.9.15 gave them: ours must give the same.
 //!
-//! `SLOW=1 ARKD=http://… FAUCET=host:port cargo test -p regtest --test operator_refusals -- --ignored --nocapture` asks a running arkd
+//! `SLOW=1 ARKD=http://… FAUCET=host:port cargo test -p regtest --test operator_refusals --features real-arkd -- theirs --nocapture` asks a running arkd
 //! and compares it with the list again.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -31,8 +31,8 @@ async fn ours_in_blocks() {
     compare(refusals::all(&Target::ours(Unit::Blocks, 10).await).await);
 }
 
+#[cfg(feature = "real-arkd")]
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a running arkd"]
 async fn theirs() {
     let target = Target::real().expect("ARKD and FAUCET say where it is");
     let answers = refusals::all(&target).await;

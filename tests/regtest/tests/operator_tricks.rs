@@ -1,6 +1,6 @@
 //! What a batch comes to when one party does something wrong, and what a real arkd 0.9.15 made of it: ours must say the same.
 //!
-//! `SLOW=1 ARKD=http://… FAUCET=host:port cargo test -p regtest --test operator_tricks -- --ignored --nocapture` asks a running
+//! `SLOW=1 ARKD=http://… FAUCET=host:port cargo test -p regtest --test operator_tricks --features real-arkd -- theirs --nocapture` asks a running
 //! arkd and compares it with the list again.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -106,8 +106,8 @@ async fn ours_with_vtxos() {
     compare(&answers, RECORDED.lines().skip(BOARDING.len()));
 }
 
+#[cfg(feature = "real-arkd")]
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a running arkd"]
 async fn theirs() {
     let target = Target::real().expect("ARKD and FAUCET say where it is");
     let mut answers = with_boarding(&target).await;
