@@ -41,7 +41,7 @@ step "the test operator stands alone" apart
 step "build" cargo build --workspace --all-targets
 # The stories mostly wait for sessions of the operator: more of them than cores run side by side.
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
-step "Rust tests" cargo test --workspace
+step "Rust tests" cargo test --workspace --no-fail-fast
 step "Kotlin test" kotlin
 echo
 echo "test: ok, $SECONDS s"

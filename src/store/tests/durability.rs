@@ -49,7 +49,7 @@ fn every_older_schema_is_brought_up_to_date() {
 
 #[test]
 fn a_full_disk_loses_nothing() {
-    let Fresh { store, path, _folder } = fresh();
+    let Fresh { store, path } = fresh();
     store.write(|db| db.insert_channel(&record(1, Role::Receiver), ChannelState::Open, None)).unwrap();
     store.write(|db| put(db, &update(1, 0, 500))).unwrap();
     raw(&store, &format!("PRAGMA max_page_count = {}", number(&store, "PRAGMA page_count"))).unwrap();
@@ -106,7 +106,7 @@ fn a_record_has_a_greatest_length() {
 
 #[test]
 fn closing_lets_go_of_the_file() {
-    let Fresh { store, path, _folder } = fresh();
+    let Fresh { store, path } = fresh();
     store.write(|db| db.set_meta("a", b"b")).unwrap();
     store.close().unwrap();
     store.close().unwrap();
@@ -120,7 +120,7 @@ fn closing_lets_go_of_the_file() {
 
 #[test]
 fn a_process_that_never_lets_go_is_named() {
-    let Fresh { store, path, _folder } = fresh();
+    let Fresh { store, path } = fresh();
     let other = Store::open(&path).unwrap();
     store.lock().as_ref().unwrap().busy_timeout(std::time::Duration::from_millis(50)).unwrap();
     other

@@ -21,7 +21,7 @@ fn branch(locktime: u32) -> Branch {
 
 #[test]
 fn a_channel_comes_back_whole() {
-    let Fresh { store, path, _folder } = fresh();
+    let Fresh { store, path } = fresh();
     for (n, role) in [(1, Role::Payer), (2, Role::Receiver)] {
         let record = record(n, role);
         store.write(|db| db.insert_channel(&record, ChannelState::Confirming, Some(b"auth"))).unwrap();
@@ -127,7 +127,7 @@ fn a_branch_stays_once_the_channel_is_funded() {
 
 #[test]
 fn events_come_again_until_acknowledged() {
-    let Fresh { store, path, _folder } = fresh();
+    let Fresh { store, path } = fresh();
     let first = store.write(|db| db.push_event(None, "started", b"1", 5)).unwrap();
     let second = store.write(|db| db.push_event(Some(&ID), "opened", b"2", 6)).unwrap();
     let pending = |store: &Store| store.read(|db| db.pending_events(10)).unwrap();

@@ -5,6 +5,7 @@ mod lifecycle;
 mod payment;
 mod tables;
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 use bitcoin::hashes::Hash;
@@ -19,13 +20,18 @@ use crate::channel::{ChannelId, ChannelUpdate, Delay};
 struct Fresh {
     store: Store,
     path: PathBuf,
-    _folder: TempDir,
+}
+
+thread_local! {
+    /// A store whose file is gone refuses to write: the folders stay until the test's thread ends.
+    static FOLDERS: RefCell<Vec<TempDir>> = const { RefCell::new(Vec::new()) };
 }
 
 fn fresh() -> Fresh {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("wallet.db");
-    Fresh { store: Store::open(&path).unwrap(), path, _folder: folder }
+    FOLDERS.with_borrow_mut(|folders| folders.push(folder));
+    Fresh { store: Store::open(&path).unwrap(), path }
 }
 
 fn record(byte: u8, role: Role) -> ChannelRecord {

@@ -141,7 +141,7 @@ fn frames(path: &std::path::Path) -> u64 {
 
 #[test]
 fn a_payment_writes_one_page() {
-    let Fresh { store, path, _folder } = fresh();
+    let Fresh { store, path } = fresh();
     for n in 1..=100 {
         let auth = vec![9; 2000];
         let record = record(n, if n % 2 == 0 { Role::Payer } else { Role::Receiver });

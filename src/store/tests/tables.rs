@@ -19,7 +19,7 @@ fn flow(byte: u8, kind: FlowKind) -> Flow {
 
 #[test]
 fn a_file_belongs_to_one_wallet() {
-    let Fresh { store, path, _folder } = fresh();
+    let Fresh { store, path } = fresh();
     let binding = Binding { fingerprint: [1; 32], network: Network::Regtest, operator: key(1) };
     let bind = |store: &Store, binding: Binding| store.write(|db| db.bind(&binding));
     assert_eq!(store.read(|db| db.binding()).unwrap(), None);
@@ -69,7 +69,7 @@ fn small_facts() {
 
 #[test]
 fn a_key_index_is_given_out_once() {
-    let Fresh { store, path, _folder } = fresh();
+    let Fresh { store, path } = fresh();
     let next = |store: &Store| store.write(|db| db.next_key_index());
     assert_eq!([next(&store), next(&store)], [Ok(0), Ok(1)]);
     drop(store);
