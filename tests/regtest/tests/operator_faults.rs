@@ -75,6 +75,7 @@ async fn calls_are_dropped_delayed_refused_garbled_and_lost() {
     faults.once(Call::SubmitTx, Action::LoseAnswer);
     assert!(alice.submit(&ark, &checkpoints).await.is_err());
     assert!(operator.vtxo(&coin.outpoint).unwrap().is_spent, "it was carried out");
+    assert!(answers_again(&mut alice).await, "the next connection works");
     let intent = operator_support::signed_intent(
         &[coin],
         Vec::new(),
