@@ -6,7 +6,7 @@ use super::batch::{BatchData, OpeningData, OutputData, decode};
 use super::coins::{Coin, CoinKind, select, sum};
 use super::error::Result;
 use super::keys::KeyUse;
-use super::settle::MAX_INPUTS;
+use super::settle::{MAX_INPUTS, set_change};
 use super::{Wallet, WalletError};
 use crate::channel::deadline::{Margins, assumed_batch_expiry, default_locktime};
 use crate::channel::message::{Funding, Invite, Offer};
@@ -120,20 +120,8 @@ impl Wallet {
             data.other_cosigners = vec![invite.cosigner];
             let fee = self.batch_fee(&data).await?;
             needed = sum([request.capacity, fee]);
-            let left = total.checked_sub(needed);
-            match left {
-                Some(left) if left == Amount::ZERO => data.outputs.truncate(1),
-                Some(left) if left >= info.min_amount() => {
-                    if let Some(output) = data.outputs.get_mut(1) {
-                        output.amount = left;
-                    }
-                }
-                // Change below the minimum cannot be made: take more coins.
-                Some(_) => {
-                    needed = sum([needed, info.min_amount()]);
-                    continue;
-                }
-                None => continue,
+            if !set_change(&mut data, total, &mut needed, info) {
+                continue;
             }
             let cosigner = self.keys.keypair(KeyUse::Cosigner, data.cosigner_index)?.public_key();
             let inputs = data.inputs.iter().map(|input| input.outpoint).collect();

@@ -128,18 +128,8 @@ impl Wallet {
             }
             let fee = self.batch_fee(&data).await?;
             needed = sum([amount, fee]);
-            match total.checked_sub(needed) {
-                Some(Amount::ZERO) => data.outputs.truncate(1),
-                Some(left) if left >= info.min_amount() => {
-                    if let Some(output) = data.outputs.get_mut(1) {
-                        output.amount = left;
-                    }
-                }
-                Some(_) => {
-                    needed = sum([needed, info.min_amount()]);
-                    continue;
-                }
-                None => continue,
+            if !set_change(&mut data, total, &mut needed, info) {
+                continue;
             }
             return Ok((data, fee, amount));
         }
@@ -235,6 +225,25 @@ impl Wallet {
             address.require_network(self.config.network.to_bitcoin()).map_err(|_| WalletError::InvalidAddress)?;
         Ok(address.script_pubkey())
     }
+}
+
+/// Makes the second output what the coins hold beyond `needed`, or drops it. `false`: more coins are wanted, for the fee or
+/// because change below the minimum cannot be made; then `needed` says how much.
+pub(super) fn set_change(data: &mut BatchData, total: Amount, needed: &mut Amount, info: &OperatorInfo) -> bool {
+    match total.checked_sub(*needed) {
+        Some(Amount::ZERO) => data.outputs.truncate(1),
+        Some(left) if left >= info.min_amount() => {
+            if let Some(output) = data.outputs.get_mut(1) {
+                output.amount = left;
+            }
+        }
+        Some(_) => {
+            *needed = sum([*needed, info.min_amount()]);
+            return false;
+        }
+        None => return false,
+    }
+    true
 }
 
 fn check_utxo(amount: Amount, info: &OperatorInfo) -> Result<()> {
