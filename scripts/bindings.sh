@@ -7,4 +7,4 @@ target=${CARGO_TARGET_DIR:-target}
 
 [ "${1:-}" = --built ] || cargo build -p virtual-channels -p bindings
 case $(uname) in Darwin) library=libvirtual_channels.dylib ;; *) library=libvirtual_channels.so ;; esac
-"$target/debug/bindings" "$target/debug/$library" bindings/generated
+"$target/debug/bindings" . "$target/debug/$library" bindings/generated

@@ -1,16 +1,14 @@
 //! Makes the Kotlin and Swift sources from the built library.
 //!
 //! ```text
-//! bindings <library> <out>
+//! bindings <root> <library> <out>
 //! ```
 //!
-//! `<library>` is the cdylib (or static library) of `virtual-channels`; what it exports is read from the file itself, so any
+//! `<root>` is the folder of the library's `Cargo.toml`, with `uniffi.toml` beside it, where names come from. `<library>` is the cdylib (or static library) of `virtual-channels`; what it exports is read from the file itself, so any
 //! profile and target will do. Written are
 //!
 //! - `<out>/kotlin/org/virtualchannels/virtual_channels.kt`
 //! - `<out>/swift/VirtualChannels.swift`, and in `<out>/swift/include` the C header with its `module.modulemap`.
-//!
-//! Names come from `uniffi.toml` beside the library's `Cargo.toml`.
 
 use std::fs;
 
@@ -22,23 +20,22 @@ use uniffi_bindgen::{BindgenPaths, BindgenPathsLayer};
 const CRATE: &str = "virtual_channels";
 const FFI_MODULE: &str = "VirtualChannelsFFI";
 
-/// Where the library's sources are: this program is part of the same workspace.
-struct Library;
+/// Where the library's sources are. Said at run time: one target folder may serve several checkouts.
+struct Library(Utf8PathBuf);
 
 impl BindgenPathsLayer for Library {
     fn get_crate_root(&self, crate_name: &str) -> Option<Utf8PathBuf> {
-        let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
-        (crate_name == CRATE).then(|| root.to_owned())
+        (crate_name == CRATE).then(|| self.0.clone())
     }
 }
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [library, out] = args.as_slice() else { bail!("usage: bindings <library> <out>") };
-    let out = Utf8Path::new(out);
-    generate(library.into(), &out.join("kotlin"), TargetLanguage::Kotlin)?;
+    let [root, library, out] = args.as_slice() else { bail!("usage: bindings <root> <library> <out>") };
+    let (root, library, out) = (Utf8Path::new(root), Utf8Path::new(library), Utf8Path::new(out));
+    generate(root, library, &out.join("kotlin"), TargetLanguage::Kotlin)?;
     let swift = out.join("swift");
-    generate(library.into(), &swift, TargetLanguage::Swift)?;
+    generate(root, library, &swift, TargetLanguage::Swift)?;
     // A folder with just the header and a `module.modulemap` is what both SwiftPM and an XCFramework take as a C module.
     let include = swift.join("include");
     fs::create_dir_all(&include)?;
@@ -49,21 +46,20 @@ fn main() -> Result<()> {
 }
 
 /// Writes one language into an empty folder: a type that is gone leaves no old file behind.
-fn generate(source: Utf8PathBuf, out_dir: &Utf8Path, language: TargetLanguage) -> Result<()> {
+fn generate(root: &Utf8Path, library: &Utf8Path, out_dir: &Utf8Path, language: TargetLanguage) -> Result<()> {
     if out_dir.exists() {
         fs::remove_dir_all(out_dir).with_context(|| format!("clearing {out_dir}"))?;
     }
     let mut paths = BindgenPaths::default();
-    paths.add_layer(Library);
+    paths.add_layer(Library(root.to_owned()));
     let options = GenerateOptions {
         languages: vec![language],
-        source,
+        source: library.to_owned(),
         out_dir: out_dir.to_owned(),
         crate_filter: Some(CRATE.to_owned()),
         ..GenerateOptions::default()
     };
-    let source = options.source.clone();
-    generate_with_bindgen_paths(options, paths).with_context(|| format!("generating {out_dir} from {source}"))
+    generate_with_bindgen_paths(options, paths).with_context(|| format!("generating {out_dir} from {library}"))
 }
 
 fn move_file(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
