@@ -1,0 +1,44 @@
+// swift-tools-version: 6.0
+import Foundation
+import PackageDescription
+
+/// Where a release's XCFramework is. `nil` in the repository: there the library is the one that was built from it. The tag of a
+/// release differs from the repository in this line and in the generated sources, which it has and the repository has not.
+let release: (url: String, checksum: String)? = nil
+
+/// A built XCFramework on this machine, relative to this folder, to try before it is released.
+let local = ProcessInfo.processInfo.environment["VIRTUAL_CHANNELS_XCFRAMEWORK"]
+
+/// The C functions of the Rust library. From an XCFramework the library comes with them; else the linker must be told where it is
+/// (`-Xlinker -L…`, as scripts/swift-package.sh does).
+let ffi: Target
+let linked: [LinkerSetting]
+if let release {
+    ffi = .binaryTarget(name: "VirtualChannelsFFI", url: release.url, checksum: release.checksum)
+    linked = []
+} else if let local {
+    ffi = .binaryTarget(name: "VirtualChannelsFFI", path: local)
+    linked = []
+} else {
+    ffi = .systemLibrary(name: "VirtualChannelsFFI", path: "Sources/VirtualChannelsFFI")
+    linked = [.linkedLibrary("virtual_channels")]
+}
+
+let package = Package(
+    name: "VirtualChannels",
+    platforms: [.iOS(.v15), .macOS(.v12)],
+    products: [.library(name: "VirtualChannels", targets: ["VirtualChannels"])],
+    targets: [
+        ffi,
+        .target(
+            name: "VirtualChannels",
+            dependencies: ["VirtualChannelsFFI"],
+            resources: [.copy("PrivacyInfo.xcprivacy")],
+            linkerSettings: linked
+        ),
+        // Pays and prints each payment, to be killed in the middle of it by a test.
+        .executableTarget(name: "PayingChild", dependencies: ["VirtualChannels"], path: "Tests/PayingChild"),
+        .testTarget(name: "VirtualChannelsTests", dependencies: ["VirtualChannels", "PayingChild"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

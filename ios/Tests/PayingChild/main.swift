@@ -1,0 +1,2 @@
+import VirtualChannels
+print("x")
