@@ -99,11 +99,13 @@ need_kotlin() {
     have mvn || debian "Maven" maven
 }
 
+need_swift() { "$here/swift.sh" --prepare || missing+=("Swift 6 or newer (why is said above)"); }
+
 need_strace() { have strace || [ "$(uname)" != Linux ] || debian strace strace; }
 
 for need in "$@"; do
     case $need in
-        rust | lint | deny | bitcoind | kotlin | strace) "need_$need" ;;
+        rust | lint | deny | bitcoind | kotlin | swift | strace) "need_$need" ;;
         *) say "unknown need: $need"; exit 2 ;;
     esac
 done

@@ -8,16 +8,12 @@
 # Warnings of the compiler are errors.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/virtual-channels
 target=${CARGO_TARGET_DIR:-$PWD/target}
 library=${LIBRARY_DIR:-$target/debug}
 command=$1; shift
 
 ls "$library"/libvirtual_channels.* >/dev/null 2>&1 || { echo "swift-package: no library in $library; make bindings builds it" >&2; exit 1; }
 scripts/swift-sources.sh ${BINDINGS_DIR:+"$BINDINGS_DIR"}
-# One folder for each checkout: the compiler's notes hold absolute paths.
-scratch=${SWIFT_SCRATCH:-$cache/swift-build/$(pwd | cksum | cut -d' ' -f1)}
-mkdir -p "$scratch"
-exec scripts/swift.sh "$command" --package-path ios --scratch-path "$scratch" \
+exec scripts/swift.sh "$command" --package-path ios \
     -Xswiftc -strict-concurrency=complete -Xswiftc -warnings-as-errors \
     -Xlinker "-L$library" -Xlinker -rpath -Xlinker "$library" "$@"

@@ -22,6 +22,11 @@ kotlin() {
     mvn -B -ntp -f android/pom.xml -Dkotlin.compiler.daemon=false -Dlibrary.dir="$CARGO_TARGET_DIR/debug" clean test
 }
 
+swift() {
+    scripts/bindings.sh --built
+    scripts/swift-test.sh
+}
+
 # What judges the library must not be made of it: they share the .proto file only.
 apart() {
     if cargo tree -p regtest -e normal,build --prefix none | grep '^virtual-channels '; then
@@ -30,7 +35,7 @@ apart() {
     fi
 }
 
-step "what is needed" scripts/prepare.sh rust lint deny bitcoind kotlin strace
+step "what is needed" scripts/prepare.sh rust lint deny bitcoind kotlin swift strace
 BITCOIND=$(scripts/bitcoind.sh)
 export BITCOIND
 step "formatting" cargo fmt --all --check
@@ -43,5 +48,6 @@ step "build" cargo build --workspace --all-targets
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
 step "Rust tests" cargo test --workspace --no-fail-fast
 step "Kotlin test" kotlin
+step "Swift tests" swift
 echo
 echo "test: ok, $SECONDS s"
