@@ -4,6 +4,7 @@
 //! something runs to its end in a task of its own, also when the caller goes away meanwhile; the next call shows what
 //! happened.
 
+mod changes;
 mod error;
 mod event;
 mod invite;

@@ -23,7 +23,7 @@ pub fn generate_mnemonic() -> Result<String, WalletError> {
 /// lets go of the database; [`Wallet::shutdown`] does it after what is under way has ended.
 #[derive(uniffi::Object)]
 pub struct Wallet {
-    inner: wallet::Wallet,
+    pub(super) inner: wallet::Wallet,
     runtime: Runtime,
 }
 

@@ -1,5 +1,7 @@
 //! The tables, inside a transaction.
 
+use std::cell::Cell;
+
 use rusqlite::{Connection, Params};
 
 use super::StoreError;
@@ -9,11 +11,17 @@ use super::cells::Cells;
 pub struct Db<'a> {
     connection: &'a Connection,
     writing: bool,
+    changed: Cell<bool>,
 }
 
 impl<'a> Db<'a> {
     pub(super) fn new(connection: &'a Connection, writing: bool) -> Self {
-        Self { connection, writing }
+        Self { connection, writing, changed: Cell::new(false) }
+    }
+
+    /// Whether a statement of this transaction changed a row.
+    pub(super) fn changed(&self) -> bool {
+        self.changed.get()
     }
 
     /// Runs a statement that changes something; answers how many rows it changed.
@@ -21,7 +29,11 @@ impl<'a> Db<'a> {
         if !self.writing {
             return Err(StoreError::NotWriting);
         }
-        Ok(self.connection.prepare_cached(sql)?.execute(params)?)
+        let rows = self.connection.prepare_cached(sql)?.execute(params)?;
+        if rows > 0 {
+            self.changed.set(true);
+        }
+        Ok(rows)
     }
 
     /// The number of the row inserted last.

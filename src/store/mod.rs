@@ -10,6 +10,7 @@
 mod branch_codec;
 mod branches;
 mod cells;
+mod changes;
 mod channels;
 mod clock;
 mod db;
@@ -51,6 +52,7 @@ pub use words::{ChannelState, FlowKind, FundingKind, Role, ScriptKind};
 pub struct Store {
     connection: Mutex<Option<Connection>>,
     place: place::Place,
+    changes: changes::Changes,
 }
 
 impl Store {
@@ -59,14 +61,16 @@ impl Store {
     /// Refuses foreign files, files of a newer version, corrupt files and files that cannot be written, and leaves
     /// them as they were.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = open::open(path)?;
-        Ok(Self { connection: Mutex::new(Some(connection)), place: place::Place::of(path)? })
+        let connection = Mutex::new(Some(open::open(path)?));
+        Ok(Self { connection, place: place::Place::of(path)?, changes: changes::Changes::default() })
     }
 
     /// Moves all changes into the main file and lets go of it. Waits for the call that is running; later calls answer
     /// [`StoreError::Closed`], closing again does nothing. Nothing is lost when this is never called.
     pub fn close(&self) -> Result<(), StoreError> {
-        let Some(connection) = self.lock().take() else { return Ok(()) };
+        let held = self.lock().take();
+        self.changes.close();
+        let Some(connection) = held else { return Ok(()) };
         // Another process that is reading right now only means that this one leaves the log behind.
         let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         let closed = connection.close().map_err(|(_, error)| error);
@@ -90,14 +94,26 @@ impl Store {
     /// commit fails. No other writer, in this process or another, comes between. Do not call the store inside `f`.
     /// [`StoreError::Moved`] means that the file was moved or deleted meanwhile: nothing may rest on the transaction.
     pub fn write<R, E: From<StoreError>>(&self, f: impl FnOnce(&Db<'_>) -> Result<R, E>) -> Result<R, E> {
+        let change = self.changes.begin();
         let guard = self.lock();
         let connection = guard.as_ref().ok_or(StoreError::Closed)?;
         self.place.check()?;
         let transaction = Transaction::begin(connection, "BEGIN IMMEDIATE")?;
-        let answer = f(&Db::new(connection, true))?;
+        let db = Db::new(connection, true);
+        let answer = f(&db)?;
         transaction.commit()?;
+        if db.changed() {
+            change.happened();
+        }
         self.place.check()?;
         Ok(answer)
+    }
+
+    /// Waits until something was changed through this store after version `seen`, and answers the version it is now;
+    /// at once when it is another one already, which it is for 0. Changes by other stores of the same file do not
+    /// count. [`StoreError::Closed`] once the store is closed.
+    pub async fn next_change(&self, seen: u64) -> Result<u64, StoreError> {
+        self.changes.next(seen).await
     }
 
     /// A panic in another thread's closure has been rolled back, so the connection behind the poison is sound.

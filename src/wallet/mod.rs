@@ -8,6 +8,7 @@ mod address;
 mod attempt;
 mod balance;
 mod batch;
+mod changes;
 mod channels;
 mod clock;
 mod close;

@@ -4,6 +4,7 @@
 //! those of `paying` and `receiving` need neither.
 
 mod chain_ahead;
+mod changes;
 mod closing;
 mod closing_hostile;
 mod closing_operator;
