@@ -1,5 +1,7 @@
 //! Waiting for changes, for views that show channels and balances.
 
+use std::sync::Arc;
+
 use super::{Wallet, WalletError};
 
 #[uniffi::export]
@@ -9,7 +11,10 @@ impl Wallet {
     /// give the last answer, and read `channels()` again after each. Changes that come together may be one answer; what
     /// another process changes is none. Answers `Closed` once the wallet is closed. Giving up while it waits changes
     /// nothing.
-    pub async fn next_change(&self, seen: u64) -> Result<u64, WalletError> {
-        Ok(self.inner.next_change(seen).await?)
+    pub async fn next_change(self: Arc<Self>, seen: u64) -> Result<u64, WalletError> {
+        let inner = self.inner.clone();
+        // Who waits does not keep the wallet open.
+        drop(self);
+        Ok(inner.next_change(seen).await?)
     }
 }

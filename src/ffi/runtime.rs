@@ -55,6 +55,20 @@ impl Runtime {
         task.await.unwrap_or_else(|error| Err(broken(&error)))
     }
 
+    /// Runs `work`, which changes nothing, on the runtime, and ends it when the caller goes away.
+    pub async fn wait<T, F>(&self, work: F) -> Result<T, WalletError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, WalletError>> + Send + 'static,
+    {
+        let mut waiting = tokio::task::JoinSet::new();
+        waiting.spawn_on(work, &self.handle()?);
+        match waiting.join_next().await {
+            Some(done) => done.unwrap_or_else(|error| Err(broken(&error))),
+            None => Err(WalletError::Closed),
+        }
+    }
+
     /// Runs `work` to its end on a thread that may block: SQLite and signatures.
     pub async fn run_blocking<T, F>(&self, work: F) -> Result<T, WalletError>
     where

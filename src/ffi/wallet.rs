@@ -20,7 +20,8 @@ pub fn generate_mnemonic() -> Result<String, WalletError> {
 /// A wallet over one database file, with one operator: boards, sends, and pays and receives through channels.
 ///
 /// All calls may be made from any thread and at the same time. Letting go of the object (in Kotlin `close()` or `use`)
-/// lets go of the database; [`Wallet::shutdown`] does it after what is under way has ended.
+/// lets go of the database once the last call under way has its answer; who waits for an event or a change is told
+/// `Closed` at once. [`Wallet::shutdown`] waits for what is under way.
 #[derive(uniffi::Object)]
 pub struct Wallet {
     pub(super) inner: wallet::Wallet,
@@ -293,8 +294,11 @@ impl Wallet {
     }
 
     /// The next event; waits until there is one, and answers `Closed` when the wallet is closed.
-    pub async fn next_event(&self) -> Result<Event, WalletError> {
-        Ok(self.inner.next_event().await?.into())
+    pub async fn next_event(self: Arc<Self>) -> Result<Event, WalletError> {
+        let (inner, runtime) = (self.inner.clone(), self.runtime.clone());
+        // Who waits does not keep the wallet open.
+        drop(self);
+        runtime.wait(async move { Ok(inner.next_event().await?.into()) }).await
     }
 
     /// Events that are waiting now, at most `limit`.
