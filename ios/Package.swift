@@ -36,9 +36,9 @@ let package = Package(
             resources: [.copy("PrivacyInfo.xcprivacy")],
             linkerSettings: linked
         ),
-        // Pays and prints each payment, to be killed in the middle of it by a test.
-        .executableTarget(name: "PayingChild", dependencies: ["VirtualChannels"], path: "Tests/PayingChild"),
-        .testTarget(name: "VirtualChannelsTests", dependencies: ["VirtualChannels", "PayingChild"]),
+        // A wallet in a process of its own, which a test kills in the middle of a payment.
+        .executableTarget(name: "WalletChild", dependencies: ["VirtualChannels"], path: "Tests/WalletChild"),
+        .testTarget(name: "VirtualChannelsTests", dependencies: ["VirtualChannels", "WalletChild"]),
     ],
     swiftLanguageModes: [.v6]
 )

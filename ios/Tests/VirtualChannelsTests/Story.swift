@@ -71,9 +71,9 @@ struct Pair: Sendable {
 
 extension Story {
     /// A channel funded off chain: open at once.
-    func pair(_ payer: Wallet? = nil, mnemonic: String? = nil) async throws -> Pair {
-        let payer = if let payer { payer } else { try await open("payer", mnemonic: mnemonic) }
-        let receiver = try await open("receiver")
+    func pair(mnemonic: String? = nil, receiverMnemonic: String? = nil) async throws -> Pair {
+        let payer = try await open("payer", mnemonic: mnemonic)
+        let receiver = try await open("receiver", mnemonic: receiverMnemonic)
         try await fund(payer, 2 * Pair.capacity)
         let invite = try await receiver.createInvite(request: InviteRequest())
         let request = ProposeRequest(capacitySats: Pair.capacity, funding: .offchain)

@@ -1,2 +1,0 @@
-import VirtualChannels
-print("x")

@@ -1,0 +1,78 @@
+import Foundation
+import VirtualChannels
+import XCTest
+
+/// A wallet whose process is killed in the middle of payments has, when opened again, every payment that it had reported, and no
+/// other than the one that was under way.
+final class KillTests: Story {
+    private static let rounds = 12
+
+    func testAPayerThatIsKilled() async throws {
+        let mnemonic = try generateMnemonic()
+        let pair = try await pair(mnemonic: mnemonic)
+        let (receiver, channel) = (pair.receiver, pair.channel)
+        var paid = try await pair.payer.pay(channelId: channel, amountSats: 1_000, paymentId: "first").amountSats
+        try await pair.payer.shutdown()
+        var random = Seeded(1)
+        for round in 0..<Self.rounds {
+            let child = try Child(config("payer"), mnemonic: mnemonic, "pay", channel)
+            // Between the first payment and some dozens of them, also in the middle of one.
+            for _ in 0...Int.random(in: 0...20, using: &random) { XCTAssertNotNil(child.line(), "it ended by itself") }
+            try await Task.sleep(nanoseconds: .random(in: 0...3_000_000, using: &random))
+            let id = child.id
+            let last = try XCTUnwrap(child.kill().last ?? "\(0) \(paid)").split(separator: " ").compactMap { UInt64($0) }
+            let payer = try await open("payer", mnemonic: mnemonic)
+            let stored = try await payer.channel(channelId: channel).amountSats
+            if last[0] > 0 {
+                XCTAssertGreaterThanOrEqual(stored, last[1], "round \(round): a payment that had been reported is forgotten")
+                XCTAssertLessThanOrEqual(stored, last[1] + 1, "round \(round): a payment was invented")
+                // The payment that was under way: the call that is made again shows whether it happened.
+                let next = try await payer.pay(channelId: channel, amountSats: 1, paymentId: "\(id)-\(last[0] + 1)")
+                XCTAssertEqual(next.repeated, stored == last[1] + 1)
+                XCTAssertEqual(next.amountSats, last[1] + 1)
+            }
+            let update = try await payer.latestUpdate(channelId: channel)
+            let received = try await receiver.receive(payment: update.text)
+            XCTAssertEqual(received.amountSats, update.amountSats)
+            XCTAssertGreaterThan(update.amountSats, paid)
+            paid = update.amountSats
+            try await payer.shutdown()
+        }
+        try await receiver.shutdown()
+    }
+
+    func testAReceiverThatIsKilled() async throws {
+        let pair = try await pair(receiverMnemonic: Self.words)
+        let (payer, channel) = (pair.payer, pair.channel)
+        try await pair.receiver.shutdown()
+        var amount: UInt64 = 0
+        var random = Seeded(2)
+        for round in 0..<Self.rounds {
+            let child = try Child(config("receiver"), mnemonic: Self.words, "receive")
+            var texts: [String] = []
+            for number in 0..<20 {
+                let sats: UInt64 = amount == 0 ? 1_000 : 10
+                let payment = try await payer.pay(channelId: channel, amountSats: sats, paymentId: "\(round)-\(number)")
+                amount = payment.amountSats
+                texts.append(payment.text)
+            }
+            for text in texts { child.tell(text) }
+            var reported: UInt64 = 0
+            for _ in 0..<Int.random(in: 1...19, using: &random) { reported = try UInt64(XCTUnwrap(child.line())) ?? 0 }
+            reported = child.kill().last.flatMap { UInt64($0) } ?? reported
+
+            let receiver = try await open("receiver", mnemonic: Self.words)
+            let stored = try await receiver.channel(channelId: channel).amountSats
+            XCTAssertGreaterThanOrEqual(stored, reported, "round \(round): a payment that had been reported is forgotten")
+            XCTAssertLessThanOrEqual(stored, amount, "round \(round): a payment was invented")
+            // What it did not take can be given to it again.
+            let received = try await receiver.receive(payment: payer.latestUpdate(channelId: channel).text)
+            XCTAssertEqual(received.amountSats, amount)
+            XCTAssertEqual(received.increaseSats, amount - stored)
+            try await receiver.shutdown()
+        }
+        try await payer.shutdown()
+    }
+
+    private static let words = String(repeating: "abandon ", count: 11) + "about"
+}

@@ -1,0 +1,89 @@
+import Foundation
+import VirtualChannels
+import XCTest
+
+/// Many calls at once, and two wallets on one file.
+final class TogetherTests: Story {
+    func testSixtyFourPaymentsAtOnce() async throws {
+        let pair = try await pair()
+        _ = try await pair.payer.pay(channelId: pair.channel, amountSats: 1_000, paymentId: "first")
+        let payments = try await withThrowingTaskGroup(of: Payment.self) { group in
+            for number in 1...64 {
+                group.addTask {
+                    try await pair.payer.pay(channelId: pair.channel, amountSats: UInt64(number), paymentId: "\(number)")
+                }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        let sum: UInt64 = 1_000 + 64 * 65 / 2
+        XCTAssertEqual(payments.map(\.amountSats).max(), sum)
+        XCTAssertEqual(Set(payments.map(\.amountSats)).count, 64, "each is built on another one")
+        let info = try await pair.payer.channel(channelId: pair.channel)
+        XCTAssertEqual(info.amountSats, sum)
+        XCTAssertEqual(info.remainingSats, Pair.capacity - sum)
+
+        // The receiver takes them in one go, whatever their order.
+        let texts = payments.sorted { $0.amountSats < $1.amountSats }.map(\.text)
+        let results = try await pair.receiver.receiveMany(payments: texts)
+        let taken = results.compactMap { result -> UInt64? in
+            if case .taken(let received) = result { received.increaseSats } else { nil }
+        }
+        XCTAssertEqual(taken.count, 64)
+        XCTAssertEqual(taken.reduce(0, +), sum)
+        let received = try await pair.receiver.channel(channelId: pair.channel).amountSats
+        XCTAssertEqual(received, sum)
+        try await pair.shutdown()
+    }
+
+    func testReceivingAllAtOnce() async throws {
+        let pair = try await pair()
+        var texts: [String] = []
+        for number in 0..<32 {
+            let sats: UInt64 = number == 0 ? 1_000 : 10
+            texts.append(try await pair.payer.pay(channelId: pair.channel, amountSats: sats, paymentId: "\(number)").text)
+        }
+        let increases = await withTaskGroup(of: UInt64.self) { group in
+            for text in texts {
+                // One that comes after a later one is stale: its money came with the later one.
+                group.addTask { (try? await pair.receiver.receive(payment: text).increaseSats) ?? 0 }
+            }
+            return await group.reduce(0, +)
+        }
+        XCTAssertEqual(increases, 1_310)
+        let received = try await pair.receiver.channel(channelId: pair.channel).amountSats
+        XCTAssertEqual(received, 1_310)
+        try await pair.shutdown()
+    }
+
+    func testTwoWalletsOnOneFile() async throws {
+        let mnemonic = try generateMnemonic()
+        let pair = try await pair(mnemonic: mnemonic)
+        let other = try await open("payer", mnemonic: mnemonic)
+        _ = try await pair.payer.pay(channelId: pair.channel, amountSats: 1_000, paymentId: "first")
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (name, wallet) in [("one", pair.payer), ("other", other)] {
+                for number in 1...32 {
+                    group.addTask {
+                        _ = try await wallet.pay(channelId: pair.channel, amountSats: 10, paymentId: "\(name) \(number)")
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        let amounts = try await (
+            pair.payer.channel(channelId: pair.channel).amountSats, other.channel(channelId: pair.channel).amountSats
+        )
+        XCTAssertEqual(amounts.0, 1_640)
+        XCTAssertEqual(amounts.1, 1_640)
+        // The same payment in both is one payment.
+        let again = try await other.pay(channelId: pair.channel, amountSats: 10, paymentId: "one 32")
+        XCTAssertTrue(again.repeated)
+        let received = try await pair.receiver.receive(payment: again.text)
+        XCTAssertEqual(received.amountSats, 1_640)
+        // The file stays with the one when the other lets go of it.
+        try await other.shutdown()
+        let more = try await pair.payer.pay(channelId: pair.channel, amountSats: 10, paymentId: "last")
+        XCTAssertEqual(more.amountSats, 1_650)
+        try await pair.shutdown()
+    }
+}
