@@ -5,16 +5,20 @@
 //! happened.
 
 mod changes;
+mod clock;
 mod error;
 mod event;
 mod invite;
+mod listener;
 mod records;
 mod runtime;
 mod wallet;
 
+pub use clock::Clock;
 pub use error::WalletError;
 pub use event::{Event, EventKind, Step};
 pub use invite::{Acceptance, FundingChoice, InviteRequest, Proposal, ProposeRequest, Quote};
+pub use listener::ListenerError;
 pub use records::{
     Balance, ChannelInfo, ChannelState, FundingKind, Network, Parsed, Payment, ReceiveResult, Received, ResumeReport,
     Role, Settlement, TimeUnit, WalletConfig, WatchReport,

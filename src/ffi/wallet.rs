@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bitcoin::Amount;
 
+use super::clock::{AskedClock, Clock};
 use super::records::*;
 use super::runtime::Runtime;
 use super::{Acceptance, Event, InviteRequest, Proposal, ProposeRequest, Quote, WalletError};
@@ -25,6 +26,8 @@ pub fn generate_mnemonic() -> Result<String, WalletError> {
 #[derive(uniffi::Object)]
 pub struct Wallet {
     pub(super) inner: wallet::Wallet,
+    /// Where the app brought one.
+    clock: Option<Arc<AskedClock>>,
     runtime: Runtime,
 }
 
@@ -42,7 +45,15 @@ impl Wallet {
         F: Future<Output = Result<T, wallet::WalletError>> + Send + 'static,
     {
         let work = work(self.inner.clone());
-        self.runtime.run(async move { Ok(work.await?) }).await
+        let clock = self.clock.clone();
+        let task = async move {
+            if let Some(clock) = clock {
+                // Not on one of the few threads that drive the network: the app may take its time.
+                let _ = tokio::task::spawn_blocking(move || clock.ask()).await;
+            }
+            Ok(work.await?)
+        };
+        self.runtime.run(task).await
     }
 
     /// SQLite and signatures, off the caller's thread.
@@ -53,8 +64,14 @@ impl Wallet {
     where
         T: Send + 'static,
     {
-        let inner = self.inner.clone();
-        self.runtime.run_blocking(move || work(&inner)).await
+        let (inner, clock) = (self.inner.clone(), self.clock.clone());
+        let task = move || {
+            if let Some(clock) = clock {
+                clock.ask();
+            }
+            work(&inner)
+        };
+        self.runtime.run_blocking(task).await
     }
 }
 
@@ -65,19 +82,35 @@ fn channel_id(text: &str) -> Result<ChannelId, WalletError> {
 #[uniffi::export]
 impl Wallet {
     /// Opens the database, or creates it. The first time the operator must answer; later the wallet opens, pays and
-    /// receives without it. Then call [`Wallet::resume`].
-    #[uniffi::constructor]
-    pub async fn open(config: WalletConfig, mnemonic: String) -> Result<Arc<Self>, WalletError> {
+    /// receives without it. Then call [`Wallet::resume`]. Without a clock it goes by the system's.
+    #[uniffi::constructor(default(clock = None))]
+    pub async fn open(
+        config: WalletConfig,
+        mnemonic: String,
+        clock: Option<Arc<dyn Clock>>,
+    ) -> Result<Arc<Self>, WalletError> {
         let mnemonic = zeroize::Zeroizing::new(mnemonic);
         let runtime = Runtime::new()?;
-        let inner = runtime.run(async move { Ok(wallet::Wallet::open(config.into(), &mnemonic).await?) }).await?;
-        Ok(Arc::new(Self { inner, runtime }))
+        let mut config = wallet::WalletConfig::from(config);
+        let clock = clock.map(|clock| Arc::new(AskedClock::new(clock)));
+        if let Some(clock) = clock.clone() {
+            config.clock = clock.clone();
+            let ask = move || {
+                clock.ask();
+                Ok(())
+            };
+            runtime.run_blocking(ask).await?;
+        }
+        let inner = runtime.run(async move { Ok(wallet::Wallet::open(config, &mnemonic).await?) }).await?;
+        Ok(Arc::new(Self { inner, clock, runtime }))
     }
 
     /// Waits for what is under way (at most about two minutes), ends co-signing in the background, and lets go of the
     /// database. Later calls answer `Closed`.
     pub async fn shutdown(&self) -> Result<(), WalletError> {
-        self.flow(|wallet| async move { wallet.shutdown().await }).await
+        // Not as a flow: a clock of the app that never answers must not keep it from ending.
+        let inner = self.inner.clone();
+        self.runtime.run(async move { Ok(inner.shutdown().await?) }).await
     }
 
     /// The Ark address to be paid at.

@@ -4,7 +4,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::channel::Unit;
 
-/// The wall clock. Tests bring their own.
+/// The wall clock. Tests bring their own. It is asked in the middle of things, inside transactions too: it must answer
+/// at once, and must not call the wallet.
 pub trait Clock: Send + Sync {
     /// Unix seconds.
     fn now(&self) -> u64;

@@ -31,9 +31,11 @@ impl Wallet {
     /// The time without any network: never behind what was seen before, and never slower than this process runs: a
     /// clock that was set back does not stop it.
     pub(super) fn now(&self) -> Now {
-        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Before the lock: a clock is somebody else's code.
+        let wall = self.config.clock.now();
         let running = self.opened.1.saturating_add(self.config.clock.running().saturating_sub(self.opened.0));
-        seen.wall = seen.wall.max(self.config.clock.now()).max(running);
+        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        seen.wall = seen.wall.max(wall).max(running);
         *seen
     }
 

@@ -1,0 +1,11 @@
+//! What the app of a phone may do to the library: a clock, a log sink and calls of its own, through the exported API.
+
+#[path = "../common/pair.rs"]
+#[allow(dead_code)]
+mod pair;
+#[path = "../common/ready.rs"]
+#[allow(dead_code)]
+mod ready;
+
+mod clock;
+mod opened;

@@ -1,0 +1,45 @@
+//! Wallets as an app opens them.
+
+use std::sync::Arc;
+
+use virtual_channels::ffi::{Clock, InviteRequest, Network, Wallet, WalletConfig, WalletError};
+
+use crate::ready::Side;
+
+/// Nobody answers there.
+const NOWHERE: &str = "http://127.0.0.1:1";
+
+pub fn config(side: &Side) -> WalletConfig {
+    WalletConfig {
+        database_path: side.path.to_str().unwrap().into(),
+        network: Network::Regtest,
+        operator_url: NOWHERE.into(),
+        esplora_url: NOWHERE.into(),
+        confirmations: None,
+        max_preconfirmed_sats: None,
+        max_blind_seconds: None,
+    }
+}
+
+pub async fn open(side: &Side, clock: Option<Arc<dyn Clock>>) -> Result<Arc<Wallet>, WalletError> {
+    Wallet::open(config(side), side.words.clone(), clock).await
+}
+
+pub fn sats(amount: u64) -> u64 {
+    amount
+}
+
+/// With the defaults that Kotlin and Swift see.
+pub fn invite() -> InviteRequest {
+    InviteRequest {
+        min_capacity_sats: None,
+        max_capacity_sats: None,
+        min_lifetime: None,
+        max_lifetime: None,
+        delay_margin: 0,
+        batch_funding: true,
+        offchain_funding: true,
+        valid_seconds: 86_400,
+        memo: None,
+    }
+}
