@@ -1,0 +1,45 @@
+package org.example
+
+import kotlinx.coroutines.runBlocking
+import org.virtualchannels.InviteRequest
+import org.virtualchannels.Network
+import org.virtualchannels.Parsed
+import org.virtualchannels.Wallet
+import org.virtualchannels.WalletConfig
+import org.virtualchannels.WalletException
+import org.virtualchannels.generateMnemonic
+
+/**
+ * What an app does with the library, in short: it is shrunk, renamed and run by the test.
+ *
+ * Arguments: the database file, the operator's and the Esplora's address. What it prints is the same before and after.
+ */
+fun main(arguments: Array<String>) = runBlocking {
+    val (database, operator, esplora) = arguments
+    val config = WalletConfig(database, Network.REGTEST, operator, esplora)
+    println("words: ${generateMnemonic().split(" ").size}")
+    Wallet.open(config, generateMnemonic()).use { wallet ->
+        when (val read = wallet.parse(wallet.createInvite(InviteRequest(memo = "Coffee")))) {
+            is Parsed.Invite -> println("invite: ${read.memo}")
+            else -> println("not an invite")
+        }
+        println("channels: ${wallet.channels().size}")
+        println("balance: ${wallet.balance()}")
+        refused { wallet.parse("hello") }
+        wallet.shutdown()
+        refused { wallet.channels() }
+    }
+    println("done")
+}
+
+/** By type, as an app tells errors apart; and by name, as a crash report does. */
+private suspend fun refused(call: suspend () -> Unit) {
+    try {
+        call()
+        println("not refused")
+    } catch (error: WalletException.InvalidText) {
+        println("invalid text, ${error.reason}, ${error.javaClass.name}")
+    } catch (error: WalletException.Closed) {
+        println("closed, ${error.javaClass.name}")
+    }
+}
