@@ -34,6 +34,7 @@ fn main() -> Result<()> {
     let [root, library, out] = args.as_slice() else { bail!("usage: bindings <root> <library> <out>") };
     let (root, library, out) = (Utf8Path::new(root), Utf8Path::new(library), Utf8Path::new(out));
     generate(root, library, &out.join("kotlin"), TargetLanguage::Kotlin)?;
+    readable_messages(&out.join("kotlin/org/virtualchannels/virtual_channels.kt"))?;
     let swift = out.join("swift");
     generate(root, library, &swift, TargetLanguage::Swift)?;
     // A folder with just the header and a `module.modulemap` is what both SwiftPM and an XCFramework take as a C module.
@@ -60,6 +61,29 @@ fn generate(root: &Utf8Path, library: &Utf8Path, out_dir: &Utf8Path, language: T
         ..GenerateOptions::default()
     };
     generate_with_bindgen_paths(options, paths).with_context(|| format!("generating {out_dir} from {library}"))
+}
+
+/// An exception's `message` is what apps show and crash reports keep: the sentence, not UniFFI's list of fields. The
+/// sentence is what `toString` answers, since the error exports `Display`.
+fn readable_messages(file: &Utf8Path) -> Result<()> {
+    let source = fs::read_to_string(file).with_context(|| format!("reading {file}"))?;
+    let mut lines = source.lines().peekable();
+    let mut readable = String::with_capacity(source.len());
+    let mut count = 0;
+    while let Some(line) = lines.next() {
+        readable.push_str(line);
+        readable.push('\n');
+        let getter = lines.peek().filter(|next| next.trim_start().starts_with("get() = \""));
+        if line.trim() == "override val message" && getter.is_some() {
+            readable.push_str("            get() = toString()\n");
+            lines.next();
+            count += 1;
+        }
+    }
+    if count == 0 {
+        bail!("{file} has no exception messages in the form that UniFFI 0.32 gave them");
+    }
+    fs::write(file, readable).with_context(|| format!("writing {file}"))
 }
 
 fn move_file(from: &Utf8Path, to: &Utf8Path) -> Result<()> {

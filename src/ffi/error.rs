@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use bitcoin::Amount;
-
+use super::Sats;
 use super::records::{ChannelState, Role};
 use crate::chain::ChainError;
 use crate::channel::{ChannelError, ChannelUpdate, UpdateMessage};
@@ -11,7 +10,11 @@ use crate::operator::OperatorError;
 use crate::store::StoreError;
 use crate::wallet;
 
-/// Why something did not work. What was stored before is as it was. Amounts are sats; moments are unix seconds, or
+fn or_none(amount: &Option<Sats>) -> String {
+    amount.map_or_else(|| "none".into(), |amount| amount.to_string())
+}
+
+/// Why something did not work. What was stored before is as it was. Moments are unix seconds, or
 /// heights where the operator counts in blocks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, uniffi::Error)]
 #[uniffi::export(Display)]
@@ -44,7 +47,7 @@ pub enum WalletError {
     #[error("the terms are not acceptable: {reason}")]
     InvalidTerms { reason: String },
     #[error("capacity {capacity} is outside {minimum} to {maximum} sats")]
-    CapacityOutOfBounds { capacity: u64, minimum: u64, maximum: u64 },
+    CapacityOutOfBounds { capacity: Sats, minimum: Sats, maximum: Sats },
     #[error("the refund locktime is {ahead} ahead, must be {minimum} to {maximum}")]
     LocktimeOutOfBounds { ahead: u64, minimum: u64, maximum: u64 },
     #[error(
@@ -52,7 +55,7 @@ pub enum WalletError {
     )]
     DeadlinesDoNotFit { locktime: u64, expiry: u64, close_by: u64, now: u64 },
     #[error("a preconfirmed channel of {capacity} sats is above the {limit} this wallet takes")]
-    PreconfirmedTooLarge { capacity: u64, limit: u64 },
+    PreconfirmedTooLarge { capacity: Sats, limit: Sats },
     #[error("the funding VTXO is not usable: it {reason}")]
     FundingNotUsable { reason: String },
     #[error("commitment transaction {txid} has {confirmations} confirmations of {needed}")]
@@ -76,15 +79,15 @@ pub enum WalletError {
     #[error("a payment must be at least one sat")]
     ZeroPayment,
     #[error("{amount} sats are more than the capacity of {capacity}")]
-    OverCapacity { amount: u64, capacity: u64 },
-    #[error("{amount} of {capacity} sats is not possible; nearest: {below:?} below, {above:?} above")]
-    ImpossibleAmount { amount: u64, capacity: u64, below: Option<u64>, above: Option<u64> },
+    OverCapacity { amount: Sats, capacity: Sats },
+    #[error("{amount} of {capacity} sats is not possible; nearest: {} below, {} above", or_none(below), or_none(above))]
+    ImpossibleAmount { amount: Sats, capacity: Sats, below: Option<Sats>, above: Option<Sats> },
     #[error("the payment id is empty or longer than {limit} bytes")]
     InvalidPaymentId { limit: u64 },
     #[error("the payment to {amount} sats is stale: {stored_amount} are stored")]
-    Stale { amount: u64, stored_amount: u64, stored_payment: String },
+    Stale { amount: Sats, stored_amount: Sats, stored_payment: String },
     #[error("the payment to {amount} sats was built on {previous}, but {stored_amount} are stored")]
-    Forked { amount: u64, previous: u64, stored_amount: u64, stored_payment: String },
+    Forked { amount: Sats, previous: Sats, stored_amount: Sats, stored_payment: String },
     #[error("payment is for channel {got}, not {expected}")]
     OtherChannel { expected: String, got: String },
     #[error("nothing has been paid yet")]
@@ -96,13 +99,13 @@ pub enum WalletError {
 
     // Money.
     #[error("{needed} sats are needed, {available} can be spent now")]
-    InsufficientFunds { needed: u64, available: u64 },
+    InsufficientFunds { needed: Sats, available: Sats },
     #[error("{amount} sats are less than the {minimum} that are possible here")]
-    AmountTooSmall { amount: u64, minimum: u64 },
+    AmountTooSmall { amount: Sats, minimum: Sats },
     #[error("{amount} sats are more than the {maximum} that are possible here")]
-    AmountTooLarge { amount: u64, maximum: u64 },
+    AmountTooLarge { amount: Sats, maximum: Sats },
     #[error("fees of {fee} sats leave {left}, less than the minimum of {minimum}")]
-    FeesLeaveTooLittle { fee: u64, left: u64, minimum: u64 },
+    FeesLeaveTooLittle { fee: Sats, left: Sats, minimum: Sats },
     #[error("there is nothing to settle")]
     NothingToSettle,
     #[error("an off-chain opening needs settled VTXOs (at most {limit}); settle first")]
@@ -119,12 +122,12 @@ pub enum WalletError {
     WrongRole { channel_id: String, role: Role },
     #[error("the locktime {locktime} of channel {channel_id} has not passed: the chain says {now}")]
     LocktimeNotReached { channel_id: String, locktime: u64, now: u64 },
-    #[error("the other side was first: channel {channel_id} is spent by {spent_by:?}")]
+    #[error("the other side was first: channel {channel_id} is spent by {}", spent_by.as_deref().unwrap_or("an unknown transaction"))]
     AlreadySpent { channel_id: String, spent_by: Option<String> },
     #[error("channel {channel_id} is on chain: it must be left on chain, too")]
     Unrolled { channel_id: String },
     #[error("channel {channel_id} expired: {amount} sats cannot be claimed through the operator any more")]
-    Expired { channel_id: String, amount: u64 },
+    Expired { channel_id: String, amount: Sats },
     #[error("transaction {txid} was submitted, and the operator refuses to finalize it: {reason}")]
     FinalizeFailed { txid: String, reason: String },
     #[error("it is not known yet whether {txid} went through; resume to find out")]
@@ -192,17 +195,17 @@ impl From<wallet::WalletError> for WalletError {
             E::Closed => Self::Closed,
             E::InvalidAddress => Self::InvalidAddress,
             E::InsufficientFunds { needed, available } => {
-                Self::InsufficientFunds { needed: needed.to_sat(), available: available.to_sat() }
+                Self::InsufficientFunds { needed: needed.into(), available: available.into() }
             }
             E::AmountTooSmall { amount, minimum } => {
-                Self::AmountTooSmall { amount: amount.to_sat(), minimum: minimum.to_sat() }
+                Self::AmountTooSmall { amount: amount.into(), minimum: minimum.into() }
             }
             E::AmountTooLarge { amount, maximum } => {
-                Self::AmountTooLarge { amount: amount.to_sat(), maximum: maximum.to_sat() }
+                Self::AmountTooLarge { amount: amount.into(), maximum: maximum.into() }
             }
             E::NothingToSettle => Self::NothingToSettle,
             E::FeesLeaveTooLittle { fee, left, minimum } => {
-                Self::FeesLeaveTooLittle { fee: fee.to_sat(), left: left.to_sat(), minimum: minimum.to_sat() }
+                Self::FeesLeaveTooLittle { fee: fee.into(), left: left.into(), minimum: minimum.into() }
             }
             E::NeedsSettledVtxos { limit } => Self::NeedsSettledVtxos { limit: limit as u64 },
             E::NotFound => Self::NotFound,
@@ -219,7 +222,7 @@ impl From<wallet::WalletError> for WalletError {
                 Self::Blind { channel_id: channel_id.to_string(), blind_seconds, max_blind_seconds }
             }
             E::PreconfirmedTooLarge { capacity, limit } => {
-                Self::PreconfirmedTooLarge { capacity: capacity.to_sat(), limit: limit.to_sat() }
+                Self::PreconfirmedTooLarge { capacity: capacity.into(), limit: limit.into() }
             }
             E::LocktimeNotReached { channel_id, locktime, now } => {
                 Self::LocktimeNotReached { channel_id: channel_id.to_string(), locktime, now }
@@ -237,7 +240,7 @@ impl From<wallet::WalletError> for WalletError {
             },
             E::Unrolled { channel_id } => Self::Unrolled { channel_id: channel_id.to_string() },
             E::Expired { channel_id, amount } => {
-                Self::Expired { channel_id: channel_id.to_string(), amount: amount.to_sat() }
+                Self::Expired { channel_id: channel_id.to_string(), amount: amount.into() }
             }
             E::FinalizeFailed { ark_txid, why } => Self::FinalizeFailed { txid: ark_txid.to_string(), reason: why },
             E::OutcomeUnknown { ark_txid } => Self::OutcomeUnknown { txid: ark_txid.to_string() },
@@ -269,7 +272,7 @@ impl From<ChannelError> for WalletError {
             E::OtherOffer => Self::OtherOffer,
             E::AcceptExpired { valid_until, now } => Self::AcceptExpired { valid_until, now },
             E::CapacityOutOfBounds { capacity, min, max } => {
-                Self::CapacityOutOfBounds { capacity: capacity.to_sat(), minimum: min.to_sat(), maximum: max.to_sat() }
+                Self::CapacityOutOfBounds { capacity: capacity.into(), minimum: min.into(), maximum: max.into() }
             }
             E::LocktimeOutOfBounds { ahead, min, max } => {
                 Self::LocktimeOutOfBounds { ahead, minimum: min, maximum: max }
@@ -288,23 +291,23 @@ impl From<ChannelError> for WalletError {
             }
             E::ZeroPayment => Self::ZeroPayment,
             E::OverCapacity { amount, capacity } => {
-                Self::OverCapacity { amount: amount.to_sat(), capacity: capacity.to_sat() }
+                Self::OverCapacity { amount: amount.into(), capacity: capacity.into() }
             }
             E::ImpossibleAmount { amount, capacity, below, above, .. } => Self::ImpossibleAmount {
-                amount: amount.to_sat(),
-                capacity: capacity.to_sat(),
-                below: below.map(Amount::to_sat),
-                above: above.map(Amount::to_sat),
+                amount: amount.into(),
+                capacity: capacity.into(),
+                below: below.map(Sats::from),
+                above: above.map(Sats::from),
             },
             E::Stale { amount, stored } => Self::Stale {
-                amount: amount.to_sat(),
-                stored_amount: stored.amount.to_sat(),
+                amount: amount.into(),
+                stored_amount: stored.amount.into(),
                 stored_payment: update_text(*stored),
             },
             E::Forked { amount, previous, stored } => Self::Forked {
-                amount: amount.to_sat(),
-                previous: previous.to_sat(),
-                stored_amount: stored.amount.to_sat(),
+                amount: amount.into(),
+                previous: previous.into(),
+                stored_amount: stored.amount.into(),
                 stored_payment: update_text(*stored),
             },
             E::OtherChannel { expected, got } => {
@@ -349,7 +352,7 @@ impl From<StoreError> for WalletError {
             E::CoinLocked { outpoint, .. } => Self::CoinLocked { outpoint: outpoint.to_string() },
             E::InviteUsed => Self::InviteUsed,
             E::OverCapacity { amount, capacity } => {
-                Self::OverCapacity { amount: amount.to_sat(), capacity: capacity.to_sat() }
+                Self::OverCapacity { amount: amount.into(), capacity: capacity.into() }
             }
             E::NotFound { .. } => Self::NotFound,
             _ => Self::DatabaseFailed { reason: text },

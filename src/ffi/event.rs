@@ -1,5 +1,6 @@
 //! Events: what must be dealt with, and progress that is only shown.
 
+use super::Sats;
 use crate::wallet;
 
 /// One thing that happened.
@@ -16,9 +17,9 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
 pub enum EventKind {
     /// Money came in: all so far, and what came since the last acknowledged event.
-    PaymentReceived { amount_sats: u64, increase_sats: u64 },
+    PaymentReceived { amount: Sats, increase: Sats },
     /// Money went out.
-    PaymentSent { amount_sats: u64, increase_sats: u64 },
+    PaymentSent { amount: Sats, increase: Sats },
     /// The channel exists; payments wait for its confirmation.
     ChannelFunded,
     /// The channel takes payments.
@@ -60,10 +61,10 @@ impl From<wallet::Event> for Event {
         use wallet::EventKind as K;
         let kind = match event.kind {
             K::PaymentReceived { amount, increase } => {
-                EventKind::PaymentReceived { amount_sats: amount.to_sat(), increase_sats: increase.to_sat() }
+                EventKind::PaymentReceived { amount: amount.into(), increase: increase.into() }
             }
             K::PaymentSent { amount, increase } => {
-                EventKind::PaymentSent { amount_sats: amount.to_sat(), increase_sats: increase.to_sat() }
+                EventKind::PaymentSent { amount: amount.into(), increase: increase.into() }
             }
             K::ChannelFunded => EventKind::ChannelFunded,
             K::ChannelOpened => EventKind::ChannelOpened,

@@ -3,18 +3,18 @@
 use bitcoin::Amount;
 use bitcoin::hex::DisplayHex;
 
-use super::WalletError;
 use super::records::TimeUnit;
+use super::{Sats, WalletError};
 use crate::wallet;
 
 /// What a receiver asks for. The defaults are what most want.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct InviteRequest {
     #[uniffi(default = None)]
-    pub min_capacity_sats: Option<u64>,
+    pub min_capacity: Option<Sats>,
     /// By default whatever the operator allows.
     #[uniffi(default = None)]
-    pub max_capacity_sats: Option<u64>,
+    pub max_capacity: Option<Sats>,
     /// The least and the longest time from now to the refund locktime, in the operator's unit.
     #[uniffi(default = None)]
     pub min_lifetime: Option<u64>,
@@ -40,8 +40,8 @@ impl From<InviteRequest> for wallet::InviteRequest {
     fn from(request: InviteRequest) -> Self {
         let usual = Self::default();
         Self {
-            min_capacity: request.min_capacity_sats.map_or(usual.min_capacity, Amount::from_sat),
-            max_capacity: request.max_capacity_sats.map(Amount::from_sat),
+            min_capacity: request.min_capacity.map_or(usual.min_capacity, Amount::from),
+            max_capacity: request.max_capacity.map(Amount::from),
             min_lifetime: request.min_lifetime.unwrap_or(usual.min_lifetime),
             max_lifetime: request.max_lifetime.unwrap_or(usual.max_lifetime),
             delay_margin: request.delay_margin,
@@ -69,7 +69,7 @@ pub enum FundingChoice {
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct ProposeRequest {
     /// The most that can ever be paid in the channel.
-    pub capacity_sats: u64,
+    pub capacity: Sats,
     pub funding: FundingChoice,
     /// From now to the refund locktime, in the operator's unit; by default as long as the batch allows.
     #[uniffi(default = None)]
@@ -82,7 +82,7 @@ pub struct ProposeRequest {
 impl From<ProposeRequest> for wallet::ProposeRequest {
     fn from(request: ProposeRequest) -> Self {
         Self {
-            capacity: Amount::from_sat(request.capacity_sats),
+            capacity: request.capacity.into(),
             funding: match request.funding {
                 FundingChoice::Batch => wallet::FundingChoice::Batch,
                 FundingChoice::BatchFromBoarding => wallet::FundingChoice::BatchFromBoarding,
@@ -101,7 +101,7 @@ pub struct Proposal {
     pub offer: String,
     pub offer_id: String,
     /// What the operator takes.
-    pub fee_sats: u64,
+    pub fee: Sats,
     /// For off-chain funding: the channel exists already.
     pub channel_id: Option<String>,
 }
@@ -111,7 +111,7 @@ impl Proposal {
         Ok(Self {
             offer: proposal.offer.to_text()?,
             offer_id: proposal.offer.id().to_lower_hex_string(),
-            fee_sats: proposal.fee.to_sat(),
+            fee: proposal.fee.into(),
             channel_id: proposal.channel_id.map(|id| id.to_string()),
         })
     }
@@ -142,12 +142,12 @@ impl Acceptance {
 pub struct Quote {
     pub unit: TimeUnit,
     /// What the operator takes.
-    pub fee_sats: u64,
+    pub fee: Sats,
     /// What leaves the wallet, without the fee.
-    pub amount_sats: u64,
+    pub amount: Sats,
     /// The least and the most that are possible here.
-    pub minimum_sats: u64,
-    pub maximum_sats: u64,
+    pub minimum: Sats,
+    pub maximum: Sats,
     /// For a channel: from then on the payer can refund.
     pub locktime: Option<u64>,
     /// For a channel: until then it takes payments.
@@ -160,10 +160,10 @@ impl From<wallet::Quote> for Quote {
     fn from(quote: wallet::Quote) -> Self {
         Self {
             unit: quote.unit.into(),
-            fee_sats: quote.fee.to_sat(),
-            amount_sats: quote.amount.to_sat(),
-            minimum_sats: quote.minimum.to_sat(),
-            maximum_sats: quote.maximum.to_sat(),
+            fee: quote.fee.into(),
+            amount: quote.amount.into(),
+            minimum: quote.minimum.into(),
+            maximum: quote.maximum.into(),
             locktime: quote.locktime,
             close_by: quote.close_by,
             trust: quote.trust.into_iter().map(str::to_owned).collect(),

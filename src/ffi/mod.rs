@@ -1,9 +1,10 @@
 //! What phones see: the wallet's API in types that Kotlin and Swift know. Thin: no decision is taken here.
 //!
-//! Amounts are sats, ids and transactions ids lower-case hex, addresses and messages text. Every call that changes
+//! Ids and transaction ids are lower-case hex, addresses and messages text. Every call that changes
 //! something runs to its end in a task of its own, also when the caller goes away meanwhile; the next call shows what
 //! happened.
 
+mod amount;
 mod changes;
 mod clock;
 mod error;
@@ -15,6 +16,7 @@ mod runtime;
 mod wallet;
 
 pub use clock::Clock;
+pub use amount::Sats;
 pub use error::WalletError;
 pub use event::{Event, EventKind, Step};
 pub use invite::{Acceptance, FundingChoice, InviteRequest, Proposal, ProposeRequest, Quote};

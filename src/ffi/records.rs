@@ -2,7 +2,7 @@
 
 use bitcoin::Amount;
 
-use super::WalletError;
+use super::{Sats, WalletError};
 use crate::channel;
 use crate::store;
 use crate::wallet;
@@ -42,9 +42,9 @@ pub struct WalletConfig {
     /// Confirmations that make a channel open and a VTXO settled; by default 2, on regtest 1.
     #[uniffi(default = None)]
     pub confirmations: Option<u32>,
-    /// The largest preconfirmed channel taken as receiver, in sats; by default 100 000.
+    /// The largest preconfirmed channel taken as receiver; by default 100 000.
     #[uniffi(default = None)]
-    pub max_preconfirmed_sats: Option<u64>,
+    pub max_preconfirmed: Option<Sats>,
     /// As receiver: how long after the last look at the chain new money is still taken. By default a quarter of d2.
     #[uniffi(default = None)]
     pub max_blind_seconds: Option<u64>,
@@ -55,47 +55,47 @@ impl From<WalletConfig> for wallet::WalletConfig {
         let network = config.network.into();
         let mut full = Self::new(config.database_path, network, config.operator_url, config.esplora_url);
         full.confirmations = config.confirmations.unwrap_or(full.confirmations);
-        full.max_preconfirmed = config.max_preconfirmed_sats.map_or(full.max_preconfirmed, Amount::from_sat);
+        full.max_preconfirmed = config.max_preconfirmed.map_or(full.max_preconfirmed, Amount::from);
         full.max_blind_seconds = config.max_blind_seconds;
         full
     }
 }
 
-/// Money by kind, in sats. Nothing is counted twice.
+/// Money by kind. Nothing is counted twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
 pub struct Balance {
     /// On chain at boarding addresses, confirmed: settle it.
-    pub boarding_sats: u64,
+    pub boarding: Sats,
     /// On chain at boarding addresses, not confirmed yet.
-    pub boarding_unconfirmed_sats: u64,
+    pub boarding_unconfirmed: Sats,
     /// VTXOs in a batch whose commitment transaction is confirmed.
-    pub settled_sats: u64,
+    pub settled: Sats,
     /// VTXOs made off chain, or in a batch that is not confirmed yet.
-    pub preconfirmed_sats: u64,
+    pub preconfirmed: Sats,
     /// Expired VTXOs: settling brings them back.
-    pub recoverable_sats: u64,
+    pub recoverable: Sats,
     /// Held by something under way.
-    pub pending_sats: u64,
+    pub pending: Sats,
     /// As payer: what has not been paid in channels that have not ended.
-    pub in_channels_sats: u64,
+    pub in_channels: Sats,
     /// As receiver: what has been paid to us in channels that are not closed.
-    pub receivable_sats: u64,
+    pub receivable: Sats,
     /// All of it.
-    pub total_sats: u64,
+    pub total: Sats,
 }
 
 impl From<wallet::Balance> for Balance {
     fn from(balance: wallet::Balance) -> Self {
         Self {
-            boarding_sats: balance.boarding.to_sat(),
-            boarding_unconfirmed_sats: balance.boarding_unconfirmed.to_sat(),
-            settled_sats: balance.settled.to_sat(),
-            preconfirmed_sats: balance.preconfirmed.to_sat(),
-            recoverable_sats: balance.recoverable.to_sat(),
-            pending_sats: balance.pending.to_sat(),
-            in_channels_sats: balance.in_channels.to_sat(),
-            receivable_sats: balance.receivable.to_sat(),
-            total_sats: balance.total().to_sat(),
+            boarding: balance.boarding.into(),
+            boarding_unconfirmed: balance.boarding_unconfirmed.into(),
+            settled: balance.settled.into(),
+            preconfirmed: balance.preconfirmed.into(),
+            recoverable: balance.recoverable.into(),
+            pending: balance.pending.into(),
+            in_channels: balance.in_channels.into(),
+            receivable: balance.receivable.into(),
+            total: balance.total().into(),
         }
     }
 }
@@ -189,13 +189,13 @@ pub struct ChannelInfo {
     /// The channel VTXO, `txid:vout`.
     pub funding: String,
     pub unit: TimeUnit,
-    pub capacity_sats: u64,
+    pub capacity: Sats,
     /// All that has been paid, by the latest update.
-    pub amount_sats: u64,
+    pub amount: Sats,
     /// The most the receiver may be able to claim.
-    pub highest_sats: u64,
+    pub highest: Sats,
     /// What can still be paid.
-    pub remaining_sats: u64,
+    pub remaining: Sats,
     /// From then on the payer can refund.
     pub locktime: u64,
     /// When the operator may sweep the VTXO.
@@ -234,10 +234,10 @@ impl From<wallet::ChannelInfo> for ChannelInfo {
             },
             funding: info.funding.to_string(),
             unit: info.unit.into(),
-            capacity_sats: info.capacity.to_sat(),
-            amount_sats: info.amount.to_sat(),
-            highest_sats: info.high.to_sat(),
-            remaining_sats: info.remaining.to_sat(),
+            capacity: info.capacity.into(),
+            amount: info.amount.into(),
+            highest: info.high.into(),
+            remaining: info.remaining.into(),
             locktime: info.locktime.to_consensus_u32().into(),
             expiry: info.expiry,
             close_by: info.close_by,
@@ -259,9 +259,9 @@ impl From<wallet::ChannelInfo> for ChannelInfo {
 pub struct Payment {
     pub channel_id: String,
     /// All that has been paid in the channel.
-    pub amount_sats: u64,
+    pub amount: Sats,
     /// What can still be paid.
-    pub remaining_sats: u64,
+    pub remaining: Sats,
     /// For the receiver, by any transport; in upper case it makes the smallest QR code.
     pub text: String,
     /// Whether this payment id had been paid before: nothing was added.
@@ -272,8 +272,8 @@ impl Payment {
     pub(super) fn of(payment: &wallet::Payment) -> Result<Self, WalletError> {
         Ok(Self {
             channel_id: payment.channel_id.to_string(),
-            amount_sats: payment.amount.to_sat(),
-            remaining_sats: payment.remaining.to_sat(),
+            amount: payment.amount.into(),
+            remaining: payment.remaining.into(),
             text: payment.message.to_text()?,
             repeated: payment.repeated,
         })
@@ -285,9 +285,9 @@ impl Payment {
 pub struct Received {
     pub channel_id: String,
     /// All that has been received in the channel.
-    pub amount_sats: u64,
+    pub amount: Sats,
     /// What this payment added: zero for one that was seen before.
-    pub increase_sats: u64,
+    pub increase: Sats,
     /// As the payer wrote it; not authenticated.
     pub memo: Option<String>,
 }
@@ -296,8 +296,8 @@ impl From<wallet::Received> for Received {
     fn from(received: wallet::Received) -> Self {
         Self {
             channel_id: received.channel_id.to_string(),
-            amount_sats: received.amount.to_sat(),
-            increase_sats: received.increase.to_sat(),
+            amount: received.amount.into(),
+            increase: received.increase.into(),
             memo: received.memo,
         }
     }
@@ -324,16 +324,16 @@ impl ReceiveResult {
 pub struct Settlement {
     pub commitment_txid: String,
     /// In the new VTXO, or paid on chain.
-    pub amount_sats: u64,
-    pub fee_sats: u64,
+    pub amount: Sats,
+    pub fee: Sats,
 }
 
 impl From<wallet::Settlement> for Settlement {
     fn from(settlement: wallet::Settlement) -> Self {
         Self {
             commitment_txid: settlement.commitment_txid.to_string(),
-            amount_sats: settlement.amount.to_sat(),
-            fee_sats: settlement.fee.to_sat(),
+            amount: settlement.amount.into(),
+            fee: settlement.fee.into(),
         }
     }
 }
@@ -379,15 +379,15 @@ pub struct ResumeReport {
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
 pub enum Parsed {
     /// Answer it with [`Wallet::propose`](super::Wallet).
-    Invite { memo: Option<String>, min_capacity_sats: u64, max_capacity_sats: u64, expires_at: u64 },
+    Invite { memo: Option<String>, min_capacity: Sats, max_capacity: Sats, expires_at: u64 },
     /// Answer it with `accept`.
-    Offer { offer_id: String, capacity_sats: u64 },
+    Offer { offer_id: String, capacity: Sats },
     /// Answer it with `open_channel`.
     Accept { offer_id: String, valid_until: u64 },
     /// Take it with `receive`.
-    Payment { channel_id: String, amount_sats: u64, memo: Option<String> },
+    Payment { channel_id: String, amount: Sats, memo: Option<String> },
     /// Check it with `acknowledge`.
-    Receipt { channel_id: String, amount_sats: u64 },
+    Receipt { channel_id: String, amount: Sats },
     /// Pay it with `send`.
     ArkAddress { address: String },
     /// Pay it with `withdraw`.
@@ -406,23 +406,23 @@ impl From<wallet::Parsed> for Parsed {
         match *message {
             Message::Invite(invite) => Self::Invite {
                 memo: invite.memo,
-                min_capacity_sats: invite.bounds.min_capacity.to_sat(),
-                max_capacity_sats: invite.bounds.max_capacity.to_sat(),
+                min_capacity: invite.bounds.min_capacity.into(),
+                max_capacity: invite.bounds.max_capacity.into(),
                 expires_at: invite.expires_at,
             },
             Message::Offer(offer) => {
-                Self::Offer { offer_id: offer.id().to_lower_hex_string(), capacity_sats: offer.terms.capacity.to_sat() }
+                Self::Offer { offer_id: offer.id().to_lower_hex_string(), capacity: offer.terms.capacity.into() }
             }
             Message::Accept(accept) => {
                 Self::Accept { offer_id: accept.offer_id.to_lower_hex_string(), valid_until: accept.valid_until }
             }
             Message::Update(update) => Self::Payment {
                 channel_id: update.update.channel_id.to_string(),
-                amount_sats: update.update.amount.to_sat(),
+                amount: update.update.amount.into(),
                 memo: update.memo,
             },
             Message::Receipt(receipt) => {
-                Self::Receipt { channel_id: receipt.channel_id.to_string(), amount_sats: receipt.amount.to_sat() }
+                Self::Receipt { channel_id: receipt.channel_id.to_string(), amount: receipt.amount.into() }
             }
         }
     }

@@ -7,7 +7,7 @@ use bitcoin::Amount;
 use super::clock::{AskedClock, Clock};
 use super::records::*;
 use super::runtime::Runtime;
-use super::{Acceptance, Event, InviteRequest, Proposal, ProposeRequest, Quote, WalletError};
+use super::{Acceptance, Event, InviteRequest, Proposal, ProposeRequest, Quote, Sats, WalletError};
 use crate::channel::ChannelId;
 use crate::channel::message::{Accept, Invite, Offer, Receipt, UpdateMessage};
 use crate::wallet;
@@ -134,8 +134,8 @@ impl Wallet {
     }
 
     /// Pays off chain to an Ark address of the same operator; answers the ark transaction's id.
-    pub async fn send(&self, address: String, amount_sats: u64) -> Result<String, WalletError> {
-        let amount = Amount::from_sat(amount_sats);
+    pub async fn send(&self, address: String, amount: Sats) -> Result<String, WalletError> {
+        let amount = Amount::from(amount);
         self.flow(|wallet| async move { Ok(wallet.send(&address, amount).await?.to_string()) }).await
     }
 
@@ -147,9 +147,9 @@ impl Wallet {
     }
 
     /// Pays from VTXOs to an on-chain address, in the next batch; without an amount everything.
-    #[uniffi::method(default(amount_sats = None))]
-    pub async fn withdraw(&self, address: String, amount_sats: Option<u64>) -> Result<Settlement, WalletError> {
-        let amount = amount_sats.map(Amount::from_sat);
+    #[uniffi::method(default(amount = None))]
+    pub async fn withdraw(&self, address: String, amount: Option<Sats>) -> Result<Settlement, WalletError> {
+        let amount = amount.map(Amount::from);
         self.flow(move |wallet| async move { Ok(wallet.withdraw(&address, amount).await?.into()) }).await
     }
 
@@ -166,9 +166,9 @@ impl Wallet {
     }
 
     /// What [`Wallet::withdraw`] would cost.
-    #[uniffi::method(default(amount_sats = None))]
-    pub async fn quote_withdraw(&self, address: String, amount_sats: Option<u64>) -> Result<Quote, WalletError> {
-        let amount = amount_sats.map(Amount::from_sat);
+    #[uniffi::method(default(amount = None))]
+    pub async fn quote_withdraw(&self, address: String, amount: Option<Sats>) -> Result<Quote, WalletError> {
+        let amount = amount.map(Amount::from);
         self.flow(move |wallet| async move { Ok(wallet.quote_withdraw(&address, amount).await?.into()) }).await
     }
 
@@ -217,12 +217,12 @@ impl Wallet {
     pub async fn pay(
         &self,
         channel_id: String,
-        amount_sats: u64,
+        amount: Sats,
         payment_id: String,
         memo: Option<String>,
     ) -> Result<Payment, WalletError> {
         let id = self::channel_id(&channel_id)?;
-        let amount = Amount::from_sat(amount_sats);
+        let amount = Amount::from(amount);
         self.local(move |wallet| Payment::of(&wallet.pay(&id, amount, &payment_id, memo.as_deref())?)).await
     }
 
@@ -266,8 +266,8 @@ impl Wallet {
 
     /// Payer: takes over the payment that the receiver showed (in `Stale` or `Forked`), when it is this wallet's own by
     /// its signature. Answers the amount that is now the base.
-    pub async fn catch_up(&self, payment: String) -> Result<u64, WalletError> {
-        self.local(move |wallet| Ok(wallet.catch_up(&UpdateMessage::parse(&payment)?)?.to_sat())).await
+    pub async fn catch_up(&self, payment: String) -> Result<Sats, WalletError> {
+        self.local(move |wallet| Ok(wallet.catch_up(&UpdateMessage::parse(&payment)?)?.into())).await
     }
 
     /// Receiver: proof of what has been received, for the payer.

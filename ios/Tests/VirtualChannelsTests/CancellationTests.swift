@@ -10,7 +10,7 @@ final class CancellationTests: Story {
         let mnemonic = try generateMnemonic()
         let pair = try await pair(mnemonic: mnemonic)
         var payer = pair.payer
-        var paid = try await payer.pay(channelId: pair.channel, amountSats: 1_000, paymentId: "first").amountSats
+        var paid = try await payer.pay(channelId: pair.channel, amount: 1_000, paymentId: "first").amount
         var happened = 0
         for seed in 1...Self.seeds {
             var random = Seeded(seed)
@@ -19,7 +19,7 @@ final class CancellationTests: Story {
             let task = Task { [payer] in
                 // What an app does whose view may be gone by now.
                 try Task.checkCancellation()
-                return try await payer.pay(channelId: pair.channel, amountSats: amount, paymentId: "seed \(seed)")
+                return try await payer.pay(channelId: pair.channel, amount: amount, paymentId: "seed \(seed)")
             }
             if wait % 3 > 0 { try await Task.sleep(nanoseconds: wait) }
             task.cancel()
@@ -29,13 +29,13 @@ final class CancellationTests: Story {
                 payer = try await open("payer", mnemonic: mnemonic)
             }
             let answer = await task.result
-            let stored = try await payer.channel(channelId: pair.channel).amountSats
-            let again = try await payer.pay(channelId: pair.channel, amountSats: amount, paymentId: "seed \(seed)")
+            let stored = try await payer.channel(channelId: pair.channel).amount
+            let again = try await payer.pay(channelId: pair.channel, amount: amount, paymentId: "seed \(seed)")
             XCTAssertTrue(stored == paid || stored == paid + amount, "seed \(seed): \(paid) became \(stored) with a payment of \(amount)")
             XCTAssertEqual(again.repeated, stored == paid + amount, "seed \(seed): the next call does not show what happened")
-            XCTAssertEqual(again.amountSats, paid + amount, "seed \(seed)")
+            XCTAssertEqual(again.amount, paid + amount, "seed \(seed)")
             if case .success(let payment) = answer {
-                XCTAssertEqual(payment.amountSats, stored, "seed \(seed): it was answered, and is not stored")
+                XCTAssertEqual(payment.amount, stored, "seed \(seed): it was answered, and is not stored")
                 happened += 1
             } else {
                 XCTAssertEqual(stored, paid, "seed \(seed): it was refused, and is stored")
@@ -45,7 +45,7 @@ final class CancellationTests: Story {
         XCTAssertGreaterThan(happened, 20, "none was in time: the waits are too short")
         XCTAssertLessThan(happened, Int(Self.seeds), "all were in time: the waits are too long")
         let received = try await pair.receiver.receive(payment: payer.latestUpdate(channelId: pair.channel).text)
-        XCTAssertEqual(received.amountSats, paid)
+        XCTAssertEqual(received.amount, paid)
         try await payer.shutdown()
         try await pair.receiver.shutdown()
     }
@@ -54,19 +54,19 @@ final class CancellationTests: Story {
     func testAGroupWhoseRestIsCancelled() async throws {
         let pair = try await pair()
         for round in 0..<20 {
-            let before = try await pair.payer.channel(channelId: pair.channel).amountSats
+            let before = try await pair.payer.channel(channelId: pair.channel).amount
             let sats: UInt64 = before == 0 ? 1_000 : 10
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for part in 0..<4 {
                     group.addTask {
-                        _ = try await pair.payer.pay(channelId: pair.channel, amountSats: sats, paymentId: "\(round)-\(part)")
+                        _ = try await pair.payer.pay(channelId: pair.channel, amount: sats, paymentId: "\(round)-\(part)")
                     }
                 }
                 try await group.next()
                 group.cancelAll()
             }
             // A group waits for its tasks, and the library finishes what it began: all four happened.
-            let after = try await pair.payer.channel(channelId: pair.channel).amountSats
+            let after = try await pair.payer.channel(channelId: pair.channel).amount
             XCTAssertEqual(after, before + 4 * sats)
         }
         try await pair.shutdown()

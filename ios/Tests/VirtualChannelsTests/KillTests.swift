@@ -11,7 +11,7 @@ final class KillTests: Story {
         let mnemonic = try generateMnemonic()
         let pair = try await pair(mnemonic: mnemonic)
         let (receiver, channel) = (pair.receiver, pair.channel)
-        var paid = try await pair.payer.pay(channelId: channel, amountSats: 1_000, paymentId: "first").amountSats
+        var paid = try await pair.payer.pay(channelId: channel, amount: 1_000, paymentId: "first").amount
         try await pair.payer.shutdown()
         var random = Seeded(1)
         for round in 0..<Self.rounds {
@@ -22,20 +22,20 @@ final class KillTests: Story {
             let id = child.id
             let last = try XCTUnwrap(child.kill().last ?? "\(0) \(paid)").split(separator: " ").compactMap { UInt64($0) }
             let payer = try await open("payer", mnemonic: mnemonic)
-            let stored = try await payer.channel(channelId: channel).amountSats
+            let stored = try await payer.channel(channelId: channel).amount
             if last[0] > 0 {
                 XCTAssertGreaterThanOrEqual(stored, last[1], "round \(round): a payment that had been reported is forgotten")
                 XCTAssertLessThanOrEqual(stored, last[1] + 1, "round \(round): a payment was invented")
                 // The payment that was under way: the call that is made again shows whether it happened.
-                let next = try await payer.pay(channelId: channel, amountSats: 1, paymentId: "\(id)-\(last[0] + 1)")
+                let next = try await payer.pay(channelId: channel, amount: 1, paymentId: "\(id)-\(last[0] + 1)")
                 XCTAssertEqual(next.repeated, stored == last[1] + 1)
-                XCTAssertEqual(next.amountSats, last[1] + 1)
+                XCTAssertEqual(next.amount, last[1] + 1)
             }
             let update = try await payer.latestUpdate(channelId: channel)
             let received = try await receiver.receive(payment: update.text)
-            XCTAssertEqual(received.amountSats, update.amountSats)
-            XCTAssertGreaterThan(update.amountSats, paid)
-            paid = update.amountSats
+            XCTAssertEqual(received.amount, update.amount)
+            XCTAssertGreaterThan(update.amount, paid)
+            paid = update.amount
             try await payer.shutdown()
         }
         try await receiver.shutdown()
@@ -52,8 +52,8 @@ final class KillTests: Story {
             var texts: [String] = []
             for number in 0..<20 {
                 let sats: UInt64 = amount == 0 ? 1_000 : 10
-                let payment = try await payer.pay(channelId: channel, amountSats: sats, paymentId: "\(round)-\(number)")
-                amount = payment.amountSats
+                let payment = try await payer.pay(channelId: channel, amount: sats, paymentId: "\(round)-\(number)")
+                amount = payment.amount
                 texts.append(payment.text)
             }
             for text in texts { child.tell(text) }
@@ -62,13 +62,13 @@ final class KillTests: Story {
             reported = child.kill().last.flatMap { UInt64($0) } ?? reported
 
             let receiver = try await open("receiver", mnemonic: Self.words)
-            let stored = try await receiver.channel(channelId: channel).amountSats
+            let stored = try await receiver.channel(channelId: channel).amount
             XCTAssertGreaterThanOrEqual(stored, reported, "round \(round): a payment that had been reported is forgotten")
             XCTAssertLessThanOrEqual(stored, amount, "round \(round): a payment was invented")
             // What it did not take can be given to it again.
             let received = try await receiver.receive(payment: payer.latestUpdate(channelId: channel).text)
-            XCTAssertEqual(received.amountSats, amount)
-            XCTAssertEqual(received.increaseSats, amount - stored)
+            XCTAssertEqual(received.amount, amount)
+            XCTAssertEqual(received.increase, amount - stored)
             try await receiver.shutdown()
         }
         try await payer.shutdown()

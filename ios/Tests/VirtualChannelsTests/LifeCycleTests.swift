@@ -4,10 +4,10 @@ import XCTest
 
 /// What the demo does, as an app does it: a channel from its opening in a batch to money that is final.
 final class LifeCycleTests: Story {
-    private static let funding: UInt64 = 200_000
-    private static let first: UInt64 = 1_000
-    private static let each: UInt64 = 50
-    private static let payments: UInt64 = 100
+    private static let funding: Sats = 200_000
+    private static let first: Sats = 1_000
+    private static let each: Sats = 50
+    private static let payments: Int = 100
     private static let paid = first + each * (payments - 1)
 
     func testAChannelFromOpeningToSettling() async throws {
@@ -41,9 +41,9 @@ final class LifeCycleTests: Story {
         let invite = try await receiver.createInvite(request: InviteRequest(memo: "Coffee"))
         guard case .invite(let memo, _, _, _) = try await payer.parse(text: invite) else { throw Regtest.Failure(description: invite) }
         XCTAssertEqual(memo, "Coffee")
-        let request = ProposeRequest(capacitySats: Pair.capacity, funding: .batch)
+        let request = ProposeRequest(capacity: Pair.capacity, funding: .batch)
         let quote = try await payer.quoteOpen(invite: invite, request: request)
-        XCTAssertEqual(quote.amountSats, Pair.capacity)
+        XCTAssertEqual(quote.amount, Pair.capacity)
         XCTAssertNotNil(quote.closeBy)
         XCTAssertFalse(quote.trust.isEmpty)
 
@@ -66,22 +66,22 @@ final class LifeCycleTests: Story {
     }
 
     private func payAHundred(_ payer: Wallet, _ receiver: Wallet, _ channel: String) async throws {
-        let first = try await payer.pay(channelId: channel, amountSats: Self.first, paymentId: "order 0", memo: "a memo")
+        let first = try await payer.pay(channelId: channel, amount: Self.first, paymentId: "order 0", memo: "a memo")
         let taken = try await receiver.receive(payment: first.text)
-        XCTAssertEqual(taken.increaseSats, Self.first)
+        XCTAssertEqual(taken.increase, Self.first)
         XCTAssertEqual(taken.memo, "a memo")
         try await payer.acknowledge(receipt: receiver.receipt(channelId: channel, memo: "thanks"))
         for number in 1..<Self.payments {
-            let payment = try await payer.pay(channelId: channel, amountSats: Self.each, paymentId: "order \(number)")
+            let payment = try await payer.pay(channelId: channel, amount: Self.each, paymentId: "order \(number)")
             XCTAssertLessThan(payment.text.count, 300)
             let taken = try await receiver.receive(payment: payment.text)
-            XCTAssertEqual(taken.increaseSats, Self.each)
+            XCTAssertEqual(taken.increase, Self.each)
         }
-        let again = try await payer.pay(channelId: channel, amountSats: Self.each, paymentId: "order \(Self.payments - 1)")
+        let again = try await payer.pay(channelId: channel, amount: Self.each, paymentId: "order \(Self.payments - 1)")
         XCTAssertTrue(again.repeated)
-        XCTAssertEqual(again.amountSats, Self.paid)
+        XCTAssertEqual(again.amount, Self.paid)
         let twice = try await receiver.receive(payment: again.text)
-        XCTAssertEqual(twice.increaseSats, 0)
+        XCTAssertEqual(twice.increase, 0)
         let refused = try await refusal { try await receiver.receive(payment: first.text) }
         guard case .Stale(Self.first, Self.paid, let stored) = refused else { return XCTFail("\(refused)") }
         let base = try await payer.catchUp(payment: stored)
@@ -95,11 +95,11 @@ final class LifeCycleTests: Story {
         XCTAssertEqual(seen, txid)
 
         let settled = try await receiver.settle()
-        XCTAssertEqual(settled.amountSats, Self.paid)
+        XCTAssertEqual(settled.amount, Self.paid)
         _ = try await payer.settle()
         try await regtest.mine()
-        try await eventually("the receiver's money") { try await receiver.balance().settledSats == Self.paid }
-        try await eventually("the payer's money") { try await payer.balance().settledSats == Self.funding - Self.paid }
+        try await eventually("the receiver's money") { try await receiver.balance().settled == Self.paid }
+        try await eventually("the payer's money") { try await payer.balance().settled == Self.funding - Self.paid }
         try await eventually("the channel to be settled") { try await receiver.watch(channelId: channel).state == .settled }
     }
 

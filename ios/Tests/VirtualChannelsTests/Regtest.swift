@@ -60,8 +60,8 @@ final class Regtest: @unchecked Sendable {
     }
 
     /// Pays to the address; it confirms with the next block that is mined.
-    func pay(_ address: String, _ sats: UInt64) async throws {
-        try await post("\(esplora)/faucet/\(address)/\(sats)")
+    func pay(_ address: String, _ amount: Sats) async throws {
+        try await post("\(esplora)/faucet/\(address)/\(amount.value)")
     }
 
     /// Mines blocks, the first of them so many seconds after the chain's clock.

@@ -46,19 +46,19 @@ class Story: XCTestCase {
     }
 
     /// Money on chain, brought into Ark and confirmed.
-    func fund(_ wallet: Wallet, _ amount: UInt64) async throws {
+    func fund(_ wallet: Wallet, _ amount: Sats) async throws {
         try await regtest.pay(wallet.boardingAddress(), amount)
         try await regtest.mine()
-        try await eventually("the coins") { try await wallet.balance().boardingSats == amount }
+        try await eventually("the coins") { try await wallet.balance().boarding == amount }
         _ = try await wallet.settle()
         try await regtest.mine()
-        try await eventually("the batch") { try await wallet.balance().settledSats == amount }
+        try await eventually("the batch") { try await wallet.balance().settled == amount }
     }
 }
 
 /// Two wallets and an open channel between them.
 struct Pair: Sendable {
-    static let capacity: UInt64 = 100_000
+    static let capacity: Sats = 100_000
     let payer: Wallet
     let receiver: Wallet
     let channel: String
@@ -74,9 +74,9 @@ extension Story {
     func pair(mnemonic: String? = nil, receiverMnemonic: String? = nil) async throws -> Pair {
         let payer = try await open("payer", mnemonic: mnemonic)
         let receiver = try await open("receiver", mnemonic: receiverMnemonic)
-        try await fund(payer, 2 * Pair.capacity)
+        try await fund(payer, Pair.capacity * 2)
         let invite = try await receiver.createInvite(request: InviteRequest())
-        let request = ProposeRequest(capacitySats: Pair.capacity, funding: .offchain)
+        let request = ProposeRequest(capacity: Pair.capacity, funding: .offchain)
         let proposal = try await payer.propose(invite: invite, request: request)
         guard case .open(let channel) = try await receiver.accept(offer: proposal.offer) else {
             throw Regtest.Failure(description: "a channel funded off chain is open at once")

@@ -6,7 +6,7 @@ import XCTest
 final class StreamTests: Story {
     func testAnEventComesAgainUntilTheNextOneIsAskedFor() async throws {
         let pair = try await pair()
-        let payment = try await pair.payer.pay(channelId: pair.channel, amountSats: 1_000, paymentId: "1")
+        let payment = try await pair.payer.pay(channelId: pair.channel, amount: 1_000, paymentId: "1")
         _ = try await pair.receiver.receive(payment: payment.text)
         // Left in the middle: the first event was not dealt with.
         var left: [EventKind] = []
@@ -20,11 +20,11 @@ final class StreamTests: Story {
             if case .paymentReceived = event.kind { break }
         }
         XCTAssertEqual(seen.first, left.first)
-        XCTAssertEqual(seen.last, .paymentReceived(amountSats: 1_000, increaseSats: 1_000))
+        XCTAssertEqual(seen.last, .paymentReceived(amount: 1_000, increase: 1_000))
         XCTAssertEqual(Set(seen).count, seen.count)
         // What came before the last one is acknowledged, the last one is not.
         let waiting = try await pair.receiver.pendingEvents(limit: 10)
-        XCTAssertEqual(waiting.map(\.kind), [.paymentReceived(amountSats: 1_000, increaseSats: 1_000)])
+        XCTAssertEqual(waiting.map(\.kind), [.paymentReceived(amount: 1_000, increase: 1_000)])
         try await pair.shutdown()
     }
 
@@ -39,7 +39,7 @@ final class StreamTests: Story {
             return sum
         }
         for number in 1...3 {
-            let payment = try await pair.payer.pay(channelId: pair.channel, amountSats: 1_000, paymentId: "\(number)")
+            let payment = try await pair.payer.pay(channelId: pair.channel, amount: 1_000, paymentId: "\(number)")
             _ = try await pair.receiver.receive(payment: payment.text)
         }
         let sum = try await waiting.value
@@ -97,7 +97,7 @@ final class StreamTests: Story {
             }
             return states
         }
-        let payment = try await pair.payer.pay(channelId: pair.channel, amountSats: 1_000, paymentId: "1")
+        let payment = try await pair.payer.pay(channelId: pair.channel, amount: 1_000, paymentId: "1")
         _ = try await pair.receiver.receive(payment: payment.text)
         _ = try await pair.receiver.closeChannel(channelId: pair.channel)
         let states = try await watcher.value
@@ -112,17 +112,17 @@ final class StreamTests: Story {
             var all: [[ChannelInfo]] = []
             for try await channels in pair.payer.channelStates() {
                 all.append(channels)
-                if channels.first?.amountSats == 5_000 { break }
+                if channels.first?.amount == 5_000 { break }
             }
             return all
         }
         for number in 1...5 {
-            _ = try await pair.payer.pay(channelId: pair.channel, amountSats: 1_000, paymentId: "\(number)")
+            _ = try await pair.payer.pay(channelId: pair.channel, amount: 1_000, paymentId: "\(number)")
             // An address changes the database, and no channel.
             _ = try await pair.payer.newArkAddress()
         }
         let all = try await watcher.value
-        XCTAssertEqual(all.last?.first?.amountSats, 5_000)
+        XCTAssertEqual(all.last?.first?.amount, 5_000)
         for (one, next) in zip(all, all.dropFirst()) { XCTAssertNotEqual(one, next) }
         try await pair.shutdown()
     }

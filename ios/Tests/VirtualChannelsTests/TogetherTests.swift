@@ -6,31 +6,31 @@ import XCTest
 final class TogetherTests: Story {
     func testSixtyFourPaymentsAtOnce() async throws {
         let pair = try await pair()
-        _ = try await pair.payer.pay(channelId: pair.channel, amountSats: 1_000, paymentId: "first")
+        _ = try await pair.payer.pay(channelId: pair.channel, amount: 1_000, paymentId: "first")
         let payments = try await withThrowingTaskGroup(of: Payment.self) { group in
             for number in 1...64 {
                 group.addTask {
-                    try await pair.payer.pay(channelId: pair.channel, amountSats: UInt64(number), paymentId: "\(number)")
+                    try await pair.payer.pay(channelId: pair.channel, amount: UInt64(number), paymentId: "\(number)")
                 }
             }
             return try await group.reduce(into: []) { $0.append($1) }
         }
         let sum: UInt64 = 1_000 + 64 * 65 / 2
-        XCTAssertEqual(payments.map(\.amountSats).max(), sum)
-        XCTAssertEqual(Set(payments.map(\.amountSats)).count, 64, "each is built on another one")
+        XCTAssertEqual(payments.map(\.amount).max(), sum)
+        XCTAssertEqual(Set(payments.map(\.amount)).count, 64, "each is built on another one")
         let info = try await pair.payer.channel(channelId: pair.channel)
-        XCTAssertEqual(info.amountSats, sum)
-        XCTAssertEqual(info.remainingSats, Pair.capacity - sum)
+        XCTAssertEqual(info.amount, sum)
+        XCTAssertEqual(info.remaining, Pair.capacity - sum)
 
         // The receiver takes them in one go, whatever their order.
-        let texts = payments.sorted { $0.amountSats < $1.amountSats }.map(\.text)
+        let texts = payments.sorted { $0.amount < $1.amount }.map(\.text)
         let results = try await pair.receiver.receiveMany(payments: texts)
         let taken = results.compactMap { result -> UInt64? in
-            if case .taken(let received) = result { received.increaseSats } else { nil }
+            if case .taken(let received) = result { received.increase } else { nil }
         }
         XCTAssertEqual(taken.count, 64)
         XCTAssertEqual(taken.reduce(0, +), sum)
-        let received = try await pair.receiver.channel(channelId: pair.channel).amountSats
+        let received = try await pair.receiver.channel(channelId: pair.channel).amount
         XCTAssertEqual(received, sum)
         try await pair.shutdown()
     }
@@ -40,17 +40,17 @@ final class TogetherTests: Story {
         var texts: [String] = []
         for number in 0..<32 {
             let sats: UInt64 = number == 0 ? 1_000 : 10
-            texts.append(try await pair.payer.pay(channelId: pair.channel, amountSats: sats, paymentId: "\(number)").text)
+            texts.append(try await pair.payer.pay(channelId: pair.channel, amount: sats, paymentId: "\(number)").text)
         }
         let increases = await withTaskGroup(of: UInt64.self) { group in
             for text in texts {
                 // One that comes after a later one is stale: its money came with the later one.
-                group.addTask { (try? await pair.receiver.receive(payment: text).increaseSats) ?? 0 }
+                group.addTask { (try? await pair.receiver.receive(payment: text).increase) ?? 0 }
             }
             return await group.reduce(0, +)
         }
         XCTAssertEqual(increases, 1_310)
-        let received = try await pair.receiver.channel(channelId: pair.channel).amountSats
+        let received = try await pair.receiver.channel(channelId: pair.channel).amount
         XCTAssertEqual(received, 1_310)
         try await pair.shutdown()
     }
@@ -59,31 +59,31 @@ final class TogetherTests: Story {
         let mnemonic = try generateMnemonic()
         let pair = try await pair(mnemonic: mnemonic)
         let other = try await open("payer", mnemonic: mnemonic)
-        _ = try await pair.payer.pay(channelId: pair.channel, amountSats: 1_000, paymentId: "first")
+        _ = try await pair.payer.pay(channelId: pair.channel, amount: 1_000, paymentId: "first")
         try await withThrowingTaskGroup(of: Void.self) { group in
             for (name, wallet) in [("one", pair.payer), ("other", other)] {
                 for number in 1...32 {
                     group.addTask {
-                        _ = try await wallet.pay(channelId: pair.channel, amountSats: 10, paymentId: "\(name) \(number)")
+                        _ = try await wallet.pay(channelId: pair.channel, amount: 10, paymentId: "\(name) \(number)")
                     }
                 }
             }
             try await group.waitForAll()
         }
         let amounts = try await (
-            pair.payer.channel(channelId: pair.channel).amountSats, other.channel(channelId: pair.channel).amountSats
+            pair.payer.channel(channelId: pair.channel).amount, other.channel(channelId: pair.channel).amount
         )
         XCTAssertEqual(amounts.0, 1_640)
         XCTAssertEqual(amounts.1, 1_640)
         // The same payment in both is one payment.
-        let again = try await other.pay(channelId: pair.channel, amountSats: 10, paymentId: "one 32")
+        let again = try await other.pay(channelId: pair.channel, amount: 10, paymentId: "one 32")
         XCTAssertTrue(again.repeated)
         let received = try await pair.receiver.receive(payment: again.text)
-        XCTAssertEqual(received.amountSats, 1_640)
+        XCTAssertEqual(received.amount, 1_640)
         // The file stays with the one when the other lets go of it.
         try await other.shutdown()
-        let more = try await pair.payer.pay(channelId: pair.channel, amountSats: 10, paymentId: "last")
-        XCTAssertEqual(more.amountSats, 1_650)
+        let more = try await pair.payer.pay(channelId: pair.channel, amount: 10, paymentId: "last")
+        XCTAssertEqual(more.amount, 1_650)
         try await pair.shutdown()
     }
 }

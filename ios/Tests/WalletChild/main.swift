@@ -30,14 +30,14 @@ case "pay":
     var number = 0
     while true {
         number += 1
-        let payment = try await wallet.pay(channelId: arguments[5], amountSats: 1, paymentId: "\(ProcessInfo.processInfo.processIdentifier)-\(number)")
-        say("\(number) \(payment.amountSats)")
+        let payment = try await wallet.pay(channelId: arguments[5], amount: 1, paymentId: "\(ProcessInfo.processInfo.processIdentifier)-\(number)")
+        say("\(number) \(payment.amount)")
     }
 case "receive":
     let wallet = try await open(arguments, mnemonic)
     while let text = readLine() {
         let received = try await wallet.receive(payment: text)
-        say("\(received.amountSats)")
+        say("\(received.amount)")
     }
 case "open":
     if geteuid() == 0, setegid(65534) != 0 || seteuid(65534) != 0 { exit(3) }

@@ -45,19 +45,19 @@ class LifeCycleTest {
     private suspend fun board(regtest: RegtestProcess, payer: Wallet) {
         regtest.pay(payer.boardingAddress(), FUNDING)
         regtest.mine(1)
-        eventually("the coins") { payer.balance().boardingSats == FUNDING }
-        assertEquals(0UL, payer.settle().feeSats)
+        eventually("the coins") { payer.balance().boarding == FUNDING }
+        assertEquals(0.sats, payer.settle().fee)
         regtest.mine(1)
-        eventually("the batch") { payer.balance().settledSats == FUNDING }
+        eventually("the batch") { payer.balance().settled == FUNDING }
     }
 
     private suspend fun open(regtest: RegtestProcess, payer: Wallet, receiver: Wallet): String {
         val invite = receiver.createInvite(InviteRequest(memo = "Coffee"))
         val scanned = payer.parse(invite) as Parsed.Invite
         assertEquals("Coffee", scanned.memo)
-        val request = ProposeRequest(capacitySats = CAPACITY, funding = FundingChoice.BATCH)
+        val request = ProposeRequest(capacity = CAPACITY, funding = FundingChoice.BATCH)
         val quote = payer.quoteOpen(invite, request)
-        assertEquals(CAPACITY, quote.amountSats)
+        assertEquals(CAPACITY, quote.amount)
         assertNotNull(quote.closeBy)
         assertTrue(quote.trust.isNotEmpty())
 
@@ -76,39 +76,39 @@ class LifeCycleTest {
 
     /** Each refusal names the figures, and leaves the channel as it was. */
     private suspend fun refusals(payer: Wallet, receiver: Wallet, channel: String) {
-        val dust = assertThrows<WalletException.ImpossibleAmount> { payer.pay(channel, 1UL, "too little") }
-        assertEquals(1UL, dust.amount)
+        val dust = assertThrows<WalletException.ImpossibleAmount> { payer.pay(channel, 1.sats, "too little") }
+        assertEquals(1.sats, dust.amount)
         assertEquals(CAPACITY, dust.capacity)
-        assertTrue(dust.above!! > 1UL)
+        assertTrue(dust.above!! > 1.sats)
         assertTrue(dust.toString().contains("is not possible"), dust.toString())
-        val tooMuch = assertThrows<WalletException.OverCapacity> { payer.pay(channel, CAPACITY + 1UL, "too much") }
+        val tooMuch = assertThrows<WalletException.OverCapacity> { payer.pay(channel, CAPACITY + 1.sats, "too much") }
         assertEquals(CAPACITY, tooMuch.capacity)
         assertThrows<WalletException.WrongRole> { receiver.pay(channel, FIRST, "wrong side") }
         assertThrows<WalletException.InvalidText> { payer.parse("hello") }
         assertThrows<WalletException.NotFound> { payer.channel("00".repeat(32)) }
-        assertEquals(0UL, payer.channel(channel).amountSats)
+        assertEquals(0.sats, payer.channel(channel).amount)
     }
 
     private suspend fun payAHundred(payer: Wallet, receiver: Wallet, channel: String) {
         val first = payer.pay(channel, FIRST, "order 0", "a memo")
         val taken = receiver.receive(first.text)
-        assertEquals(FIRST, taken.increaseSats)
+        assertEquals(FIRST, taken.increase)
         assertEquals("a memo", taken.memo)
         payer.acknowledge(receiver.receipt(channel, "a memo"))
         for (number in 1..<PAYMENTS) {
             val payment = payer.pay(channel, EACH, "order $number")
             assertTrue(payment.text.length < 300, "an update of ${payment.text.length} characters")
-            assertEquals(EACH, receiver.receive(payment.text).increaseSats)
+            assertEquals(EACH, receiver.receive(payment.text).increase)
         }
         val again = payer.pay(channel, EACH, "order ${PAYMENTS - 1}")
         assertTrue(again.repeated)
-        assertEquals(PAID, again.amountSats)
-        assertEquals(0UL, receiver.receive(again.text).increaseSats)
+        assertEquals(PAID, again.amount)
+        assertEquals(0.sats, receiver.receive(again.text).increase)
         val stale = assertThrows<WalletException.Stale> { receiver.receive(first.text) }
         assertEquals(FIRST, stale.amount)
         assertEquals(PAID, stale.storedAmount)
         assertEquals(PAID, payer.catchUp(stale.storedPayment))
-        assertEquals(PAID, receiver.channel(channel).amountSats)
+        assertEquals(PAID, receiver.channel(channel).amount)
     }
 
     private suspend fun closeAndSettle(regtest: RegtestProcess, payer: Wallet, receiver: Wallet, channel: String) {
@@ -118,13 +118,13 @@ class LifeCycleTest {
         val closed = withTimeout(WAIT) { closedEvent(payer) }
         assertEquals(txid, closed.txid)
 
-        assertEquals(PAID, receiver.settle().amountSats)
+        assertEquals(PAID, receiver.settle().amount)
         payer.settle()
         regtest.mine(1)
-        eventually("the receiver's money") { receiver.balance().settledSats == PAID }
-        eventually("the payer's money") { payer.balance().settledSats == FUNDING - PAID }
+        eventually("the receiver's money") { receiver.balance().settled == PAID }
+        eventually("the payer's money") { payer.balance().settled == FUNDING - PAID }
         eventually("the channel to be settled") { receiver.watch(channel).state == ChannelState.SETTLED }
-        assertEquals(FUNDING, payer.balance().totalSats + receiver.balance().totalSats)
+        assertEquals(FUNDING, payer.balance().total + receiver.balance().total)
     }
 
     /** Events come in their order, and again until they are acknowledged. */
@@ -156,12 +156,12 @@ class LifeCycleTest {
     }
 
     private companion object {
-        const val FUNDING = 200_000UL
-        const val CAPACITY = 100_000UL
-        const val FIRST = 1_000UL
-        const val EACH = 50UL
+        val FUNDING = 200_000.sats
+        val CAPACITY = 100_000.sats
+        val FIRST = 1_000.sats
+        val EACH = 50.sats
         const val PAYMENTS = 100
-        val PAID = FIRST + EACH * (PAYMENTS - 1).toULong()
+        val PAID = FIRST + EACH * (PAYMENTS - 1)
         /** Milliseconds. */
         const val WAIT = 60_000L
     }

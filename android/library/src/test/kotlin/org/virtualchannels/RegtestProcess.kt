@@ -24,7 +24,7 @@ class RegtestProcess private constructor(private val process: Process, ready: Ma
     val esplora: String = ready.getValue("esplora")
 
     /** Pays to the address; it confirms with the next block that is mined. */
-    fun pay(address: String, sats: ULong) = post("$esplora/faucet/$address/$sats")
+    fun pay(address: String, amount: Sats) = post("$esplora/faucet/$address/${amount.value}")
 
     /** Mines blocks, the first of them so many seconds after the chain's clock. */
     fun mine(blocks: Int, afterSeconds: Long = 0) = post("$esplora/mine/$blocks?after=$afterSeconds")
