@@ -15,8 +15,8 @@ mod records;
 mod runtime;
 mod wallet;
 
-pub use clock::Clock;
 pub use amount::Sats;
+pub use clock::Clock;
 pub use error::WalletError;
 pub use event::{Event, EventKind, Step};
 pub use invite::{Acceptance, FundingChoice, InviteRequest, Proposal, ProposeRequest, Quote};

@@ -1,7 +1,9 @@
 /// An amount of bitcoin in satoshis. A type of its own: nobody passes a height or a timestamp for an amount.
 ///
 /// Adding and subtracting stop the program where the result does not fit, as Swift's integers do.
-public struct Sats: Hashable, Sendable, Codable, Comparable, ExpressibleByIntegerLiteral, CustomStringConvertible {
+public struct Sats: Hashable, Sendable, Codable, Comparable, AdditiveArithmetic, ExpressibleByIntegerLiteral,
+    CustomStringConvertible
+{
     /// The number of satoshis.
     public let value: UInt64
 

@@ -14,7 +14,7 @@ final class CancellationTests: Story {
         var happened = 0
         for seed in 1...Self.seeds {
             var random = Seeded(seed)
-            let amount = UInt64.random(in: 1...100, using: &random)
+            let amount = Sats(UInt64.random(in: 1...100, using: &random))
             let wait = UInt64.random(in: 0...1_500_000, using: &random)
             let task = Task { [payer] in
                 // What an app does whose view may be gone by now.
@@ -55,7 +55,7 @@ final class CancellationTests: Story {
         let pair = try await pair()
         for round in 0..<20 {
             let before = try await pair.payer.channel(channelId: pair.channel).amount
-            let sats: UInt64 = before == 0 ? 1_000 : 10
+            let sats: Sats = before == 0 ? 1_000 : 10
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for part in 0..<4 {
                     group.addTask {
@@ -67,7 +67,7 @@ final class CancellationTests: Story {
             }
             // A group waits for its tasks, and the library finishes what it began: all four happened.
             let after = try await pair.payer.channel(channelId: pair.channel).amount
-            XCTAssertEqual(after, before + 4 * sats)
+            XCTAssertEqual(after, before + sats * 4)
         }
         try await pair.shutdown()
     }

@@ -24,12 +24,12 @@ final class KillTests: Story {
             let payer = try await open("payer", mnemonic: mnemonic)
             let stored = try await payer.channel(channelId: channel).amount
             if last[0] > 0 {
-                XCTAssertGreaterThanOrEqual(stored, last[1], "round \(round): a payment that had been reported is forgotten")
-                XCTAssertLessThanOrEqual(stored, last[1] + 1, "round \(round): a payment was invented")
+                XCTAssertGreaterThanOrEqual(stored, Sats(last[1]), "round \(round): a payment that had been reported is forgotten")
+                XCTAssertLessThanOrEqual(stored, Sats(last[1] + 1), "round \(round): a payment was invented")
                 // The payment that was under way: the call that is made again shows whether it happened.
                 let next = try await payer.pay(channelId: channel, amount: 1, paymentId: "\(id)-\(last[0] + 1)")
-                XCTAssertEqual(next.repeated, stored == last[1] + 1)
-                XCTAssertEqual(next.amount, last[1] + 1)
+                XCTAssertEqual(next.repeated, stored == Sats(last[1] + 1))
+                XCTAssertEqual(next.amount, Sats(last[1] + 1))
             }
             let update = try await payer.latestUpdate(channelId: channel)
             let received = try await receiver.receive(payment: update.text)
@@ -45,21 +45,21 @@ final class KillTests: Story {
         let pair = try await pair(receiverMnemonic: Self.words)
         let (payer, channel) = (pair.payer, pair.channel)
         try await pair.receiver.shutdown()
-        var amount: UInt64 = 0
+        var amount: Sats = 0
         var random = Seeded(2)
         for round in 0..<Self.rounds {
             let child = try Child(config("receiver"), mnemonic: Self.words, "receive")
             var texts: [String] = []
             for number in 0..<20 {
-                let sats: UInt64 = amount == 0 ? 1_000 : 10
+                let sats: Sats = amount == 0 ? 1_000 : 10
                 let payment = try await payer.pay(channelId: channel, amount: sats, paymentId: "\(round)-\(number)")
                 amount = payment.amount
                 texts.append(payment.text)
             }
             for text in texts { child.tell(text) }
-            var reported: UInt64 = 0
-            for _ in 0..<Int.random(in: 1...19, using: &random) { reported = try UInt64(XCTUnwrap(child.line())) ?? 0 }
-            reported = child.kill().last.flatMap { UInt64($0) } ?? reported
+            var reported: Sats = 0
+            for _ in 0..<Int.random(in: 1...19, using: &random) { reported = try Sats(UInt64(XCTUnwrap(child.line())) ?? 0) }
+            reported = child.kill().last.flatMap { UInt64($0) }.map(Sats.init(_:)) ?? reported
 
             let receiver = try await open("receiver", mnemonic: Self.words)
             let stored = try await receiver.channel(channelId: channel).amount

@@ -1,4 +1,5 @@
 import Foundation
+import VirtualChannels
 
 #if canImport(FoundationNetworking)
 import FoundationNetworking

@@ -30,8 +30,8 @@ final class StreamTests: Story {
 
     func testAnEventThatComesWhileTheLoopWaits() async throws {
         let pair = try await pair()
-        let waiting = Task { () -> UInt64 in
-            var sum: UInt64 = 0
+        let waiting = Task { () -> Sats in
+            var sum: Sats = 0
             for try await event in pair.receiver.events() {
                 if case .paymentReceived(_, let increase) = event.kind { sum += increase }
                 if sum == 3_000 { return sum }

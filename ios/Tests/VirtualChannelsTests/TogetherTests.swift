@@ -10,12 +10,12 @@ final class TogetherTests: Story {
         let payments = try await withThrowingTaskGroup(of: Payment.self) { group in
             for number in 1...64 {
                 group.addTask {
-                    try await pair.payer.pay(channelId: pair.channel, amount: UInt64(number), paymentId: "\(number)")
+                    try await pair.payer.pay(channelId: pair.channel, amount: Sats(UInt64(number)), paymentId: "\(number)")
                 }
             }
             return try await group.reduce(into: []) { $0.append($1) }
         }
-        let sum: UInt64 = 1_000 + 64 * 65 / 2
+        let sum: Sats = Sats(1_000 + 64 * 65 / 2)
         XCTAssertEqual(payments.map(\.amount).max(), sum)
         XCTAssertEqual(Set(payments.map(\.amount)).count, 64, "each is built on another one")
         let info = try await pair.payer.channel(channelId: pair.channel)
@@ -25,11 +25,11 @@ final class TogetherTests: Story {
         // The receiver takes them in one go, whatever their order.
         let texts = payments.sorted { $0.amount < $1.amount }.map(\.text)
         let results = try await pair.receiver.receiveMany(payments: texts)
-        let taken = results.compactMap { result -> UInt64? in
+        let taken = results.compactMap { result -> Sats? in
             if case .taken(let received) = result { received.increase } else { nil }
         }
         XCTAssertEqual(taken.count, 64)
-        XCTAssertEqual(taken.reduce(0, +), sum)
+        XCTAssertEqual(taken.reduce(.zero, +), sum)
         let received = try await pair.receiver.channel(channelId: pair.channel).amount
         XCTAssertEqual(received, sum)
         try await pair.shutdown()
@@ -39,15 +39,15 @@ final class TogetherTests: Story {
         let pair = try await pair()
         var texts: [String] = []
         for number in 0..<32 {
-            let sats: UInt64 = number == 0 ? 1_000 : 10
+            let sats: Sats = number == 0 ? 1_000 : 10
             texts.append(try await pair.payer.pay(channelId: pair.channel, amount: sats, paymentId: "\(number)").text)
         }
-        let increases = await withTaskGroup(of: UInt64.self) { group in
+        let increases = await withTaskGroup(of: Sats.self) { group in
             for text in texts {
                 // One that comes after a later one is stale: its money came with the later one.
                 group.addTask { (try? await pair.receiver.receive(payment: text).increase) ?? 0 }
             }
-            return await group.reduce(0, +)
+            return await group.reduce(.zero, +)
         }
         XCTAssertEqual(increases, 1_310)
         let received = try await pair.receiver.channel(channelId: pair.channel).amount

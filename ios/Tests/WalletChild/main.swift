@@ -31,13 +31,13 @@ case "pay":
     while true {
         number += 1
         let payment = try await wallet.pay(channelId: arguments[5], amount: 1, paymentId: "\(ProcessInfo.processInfo.processIdentifier)-\(number)")
-        say("\(number) \(payment.amount)")
+        say("\(number) \(payment.amount.value)")
     }
 case "receive":
     let wallet = try await open(arguments, mnemonic)
     while let text = readLine() {
         let received = try await wallet.receive(payment: text)
-        say("\(received.amount)")
+        say("\(received.amount.value)")
     }
 case "open":
     if geteuid() == 0, setegid(65534) != 0 || seteuid(65534) != 0 { exit(3) }
