@@ -6,7 +6,8 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target} CARGO_TERM_COLOR=${CARG
 export REGTEST=$CARGO_TARGET_DIR/debug/regtest
 
 now=
-trap '[ $? = 0 ] || echo "test: FAILED at: ${now:-start}"' EXIT
+logs=
+trap '[ $? = 0 ] || echo "test: FAILED at: ${now:-start}"; rm -rf "$logs"' EXIT
 # step NAME COMMAND…
 step() {
     now=$1; shift
@@ -17,14 +18,18 @@ step() {
     echo "test: $now: ok, $((SECONDS - began)) s"
 }
 
-kotlin() {
-    scripts/bindings.sh --built
-    mvn -B -ntp -f android/pom.xml -Dkotlin.compiler.daemon=false -Dlibrary.dir="$CARGO_TARGET_DIR/debug" clean test
-}
+# Each language's tests, with what they print in a log beside, from which the tests that ran are counted.
+logs=$(mktemp -d)
+rust() { cargo test --workspace --no-fail-fast 2>&1 | tee "$logs/rust"; }
+kotlin() { mvn -B -ntp -f android/pom.xml -Dkotlin.compiler.daemon=false -Dlibrary.dir="$CARGO_TARGET_DIR/debug" clean test 2>&1 | tee "$logs/kotlin"; }
+swift() { scripts/swift-test.sh 2>&1 | tee "$logs/swift"; }
 
-swift() {
-    scripts/bindings.sh --built
-    scripts/swift-test.sh
+# count LANGUAGE EXPRESSION: the sum of the numbers that sed's expression finds in the log; no tests are a failure.
+count() {
+    local sum
+    sum=$(sed -n "$2" "$logs/$1" | awk '{ sum += $1 } END { print sum + 0 }')
+    [ "$sum" -gt 0 ] || { echo "no $1 test ran" >&2; return 1; }
+    echo "$sum"
 }
 
 # What judges the library must not be made of it: they share the .proto file only.
@@ -46,8 +51,16 @@ step "the test operator stands alone" apart
 step "build" cargo build --workspace --all-targets
 # The stories mostly wait for sessions of the operator: more of them than cores run side by side.
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
-step "Rust tests" cargo test --workspace --no-fail-fast
-step "Kotlin test" kotlin
+step "Rust tests" rust
+step "Kotlin and Swift sources" scripts/bindings.sh --built
+step "Kotlin tests" kotlin
 step "Swift tests" swift
+
+now="counting the tests"
+rust=$(count rust 's/^test result: ok\. \([0-9]*\) passed.*/\1/p')
+# Of each module its last line: the sum.
+kotlin=$(count kotlin 's/^\[[A-Z]*\] Tests run: \([0-9]*\), Failures: [0-9]*, Errors: [0-9]*, Skipped: [0-9]*$/\1/p')
+swift=$(count swift 's/^swift-test: \([0-9]*\) tests$/\1/p')
 echo
+echo "test: $rust Rust tests, $kotlin Kotlin tests, $swift Swift tests"
 echo "test: ok, $SECONDS s"
