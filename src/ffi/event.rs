@@ -9,7 +9,9 @@ pub struct Event {
     /// Give it to `acknowledge_event` once dealt with; until then the event comes again, also after a restart. Progress
     /// has none and comes once.
     pub token: Option<String>,
+    /// The channel it is about, if it is about one.
     pub channel_id: Option<String>,
+    /// What happened.
     pub kind: EventKind,
 }
 
@@ -41,6 +43,7 @@ pub enum EventKind {
 pub enum Step {
     /// Registered; waiting for a batch.
     Registered,
+    /// Our coins are in a batch that is being made.
     BatchStarted,
     /// The batch's transactions are checked and signed.
     TreeSigned,

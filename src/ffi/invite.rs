@@ -10,6 +10,7 @@ use crate::wallet;
 /// What a receiver asks for. The defaults are what most want.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct InviteRequest {
+    /// By default the least that the operator allows.
     #[uniffi(default = None)]
     pub min_capacity: Option<Sats>,
     /// By default whatever the operator allows.
@@ -18,6 +19,7 @@ pub struct InviteRequest {
     /// The least and the longest time from now to the refund locktime, in the operator's unit.
     #[uniffi(default = None)]
     pub min_lifetime: Option<u64>,
+    /// See `min_lifetime`.
     #[uniffi(default = None)]
     pub max_lifetime: Option<u64>,
     /// A margin on the operator's exit delay: should it raise the delay later, closing still works.
@@ -29,6 +31,7 @@ pub struct InviteRequest {
     /// Take channels that are opened off chain: preconfirmed.
     #[uniffi(default = true)]
     pub offchain_funding: bool,
+    /// Shown to the payer, such as a name; not a secret.
     #[uniffi(default = None)]
     pub memo: Option<String>,
     /// How long the invite is good.
@@ -70,6 +73,7 @@ pub enum FundingChoice {
 pub struct ProposeRequest {
     /// The most that can ever be paid in the channel.
     pub capacity: Sats,
+    /// Where the money comes from.
     pub funding: FundingChoice,
     /// From now to the refund locktime, in the operator's unit; by default as long as the batch allows.
     #[uniffi(default = None)]
@@ -99,6 +103,7 @@ impl From<ProposeRequest> for wallet::ProposeRequest {
 pub struct Proposal {
     /// For the receiver, by any transport.
     pub offer: String,
+    /// For `cancel_proposal`.
     pub offer_id: String,
     /// What the operator takes.
     pub fee: Sats,
@@ -140,6 +145,7 @@ impl Acceptance {
 /// Figures for a decision. Moments are in `unit`.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Quote {
+    /// What its moments are counted in.
     pub unit: TimeUnit,
     /// What the operator takes.
     pub fee: Sats,
@@ -147,6 +153,7 @@ pub struct Quote {
     pub amount: Sats,
     /// The least and the most that are possible here.
     pub minimum: Sats,
+    /// See `minimum`.
     pub maximum: Sats,
     /// For a channel: from then on the payer can refund.
     pub locktime: Option<u64>,

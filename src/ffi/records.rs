@@ -10,10 +10,15 @@ use crate::wallet;
 /// A Bitcoin network. Mutinynet is a signet with blocks every 30 seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum Network {
+    /// Real money.
     Bitcoin,
+    /// Testnet 3.
     Testnet,
+    /// The default signet.
     Signet,
+    /// A signet with blocks every 30 seconds.
     Mutinynet,
+    /// A chain of one's own, for tests.
     Regtest,
 }
 
@@ -34,6 +39,7 @@ impl From<Network> for channel::Network {
 pub struct WalletConfig {
     /// The SQLite file; created where it does not exist.
     pub database_path: String,
+    /// All addresses, keys and messages are for it.
     pub network: Network,
     /// arkd's gRPC address: `https://…`, or `http://…` on regtest.
     pub operator_url: String,
@@ -103,7 +109,9 @@ impl From<wallet::Balance> for Balance {
 /// Which side of a channel this wallet is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum Role {
+    /// Funds the channel and pays in it.
     Payer,
+    /// Is paid, and closes it.
     Receiver,
 }
 
@@ -130,6 +138,7 @@ pub enum FundingKind {
 pub enum ChannelState {
     /// The batch is done; its commitment transaction is not confirmed deep enough yet.
     Confirming,
+    /// Takes payments.
     Open,
     /// The close has begun.
     Closing,
@@ -139,6 +148,7 @@ pub enum ChannelState {
     Settled,
     /// The refund has begun.
     Refunding,
+    /// The payer has its money back.
     Refunded,
     /// On its way on chain.
     Exiting,
@@ -166,7 +176,9 @@ impl From<store::ChannelState> for ChannelState {
 /// What an operator counts in: seconds in reality, blocks on regtest only. (`Unit` is Kotlin's own.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum TimeUnit {
+    /// Heights, and numbers of blocks.
     Blocks,
+    /// Unix time, and seconds.
     Seconds,
 }
 
@@ -182,13 +194,19 @@ impl From<channel::Unit> for TimeUnit {
 /// A channel. Moments and delays are in `unit`: unix seconds, or heights and blocks.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct ChannelInfo {
+    /// Names the channel in all calls.
     pub id: String,
+    /// Which side this wallet is.
     pub role: Role,
+    /// Where it is in its life.
     pub state: ChannelState,
+    /// How final its funding is.
     pub funding_kind: FundingKind,
     /// The channel VTXO, `txid:vout`.
     pub funding: String,
+    /// What its moments and delays are counted in.
     pub unit: TimeUnit,
+    /// The most that can be paid in all.
     pub capacity: Sats,
     /// All that has been paid, by the latest update.
     pub amount: Sats,
@@ -257,6 +275,7 @@ impl From<wallet::ChannelInfo> for ChannelInfo {
 /// A payment, durable and ready to be handed over.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Payment {
+    /// The channel it is in.
     pub channel_id: String,
     /// All that has been paid in the channel.
     pub amount: Sats,
@@ -283,6 +302,7 @@ impl Payment {
 /// A payment that was taken.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Received {
+    /// The channel it is in.
     pub channel_id: String,
     /// All that has been received in the channel.
     pub amount: Sats,
@@ -306,7 +326,9 @@ impl From<wallet::Received> for Received {
 /// What became of one of many payments: taken, or refused and why.
 #[derive(Debug, uniffi::Enum)]
 pub enum ReceiveResult {
+    /// Verified and stored.
     Taken { received: Received },
+    /// Not taken.
     Refused { error: WalletError },
 }
 
@@ -322,9 +344,11 @@ impl ReceiveResult {
 /// What a batch made of the wallet's coins.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Settlement {
+    /// The batch's transaction on chain.
     pub commitment_txid: String,
     /// In the new VTXO, or paid on chain.
     pub amount: Sats,
+    /// What the operator took.
     pub fee: Sats,
 }
 
@@ -341,7 +365,9 @@ impl From<wallet::Settlement> for Settlement {
 /// What a look at a channel showed.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct WatchReport {
+    /// The channel.
     pub channel_id: String,
+    /// Where it is now.
     pub state: ChannelState,
     /// Confirmations of the commitment transaction.
     pub confirmations: u32,

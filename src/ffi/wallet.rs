@@ -316,6 +316,7 @@ impl Wallet {
         self.local(|wallet| Ok(wallet.channels()?.into_iter().map(ChannelInfo::from).collect())).await
     }
 
+    /// One channel, as this wallet knows it; asks nobody.
     pub async fn channel(&self, channel_id: String) -> Result<ChannelInfo, WalletError> {
         let id = self::channel_id(&channel_id)?;
         self.local(move |wallet| Ok(wallet.channel(&id)?.into())).await
