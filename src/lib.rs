@@ -47,6 +47,7 @@
 //! | [`operator`] | arkd over gRPC: batches, off-chain transactions, indexer |
 //! | [`chain`] | the Bitcoin chain, through an Esplora server |
 //! | [`wallet`] | keys, coins, and the flows that join the rest: open, pay, receive, close, refund |
+//! | [`log`] | what an app developer wants to know |
 //! | `ffi` | what Kotlin and Swift see; no decision is taken there |
 //!
 //! Arrows run one way: `ffi` → `wallet` → `store`, `operator`, `chain` → `channel`. Bytes from outside are decoded and
@@ -121,6 +122,7 @@
 pub mod chain;
 pub mod channel;
 pub mod ffi;
+pub mod log;
 pub mod operator;
 pub mod store;
 pub mod wallet;

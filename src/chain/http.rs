@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bitreq::{Client, Method, Request, Response};
 use serde::de::DeserializeOwned;
 
 use super::ChainError;
+use crate::log::note;
 
 /// The whole of a call.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
@@ -44,6 +45,7 @@ impl Http {
 
     /// The body of an answer; `None` for a 404.
     pub(super) async fn get(&self, call: &'static str, path: &str) -> Result<Option<Vec<u8>>, ChainError> {
+        let started = Instant::now();
         let asking = async {
             let first = self.send(Method::Get, path, Vec::new()).await;
             match first {
@@ -55,7 +57,9 @@ impl Http {
                 first => first,
             }
         };
-        let answer = self.limited(asking).await?;
+        let answer = self.limited(asking).await;
+        told(&answer, "GET", path, started);
+        let answer = answer?;
         match answer.status_code {
             200 => Ok(Some(answer.into_bytes())),
             404 => Ok(None),
@@ -75,7 +79,10 @@ impl Http {
 
     /// Posts once and never again; a client error is the network's no.
     pub(super) async fn post(&self, call: &'static str, path: &str, body: String) -> Result<Vec<u8>, ChainError> {
-        let answer = self.limited(self.send(Method::Post, path, body.into_bytes())).await?;
+        let started = Instant::now();
+        let answer = self.limited(self.send(Method::Post, path, body.into_bytes())).await;
+        told(&answer, "POST", path, started);
+        let answer = answer?;
         match answer.status_code {
             200 => Ok(answer.into_bytes()),
             400..500 => Err(ChainError::Rejected { reason: text(&answer) }),
@@ -104,6 +111,15 @@ impl Http {
             Ok(Err(error)) => Err(unreachable(short(&error.to_string()))),
             Ok(Ok(answer)) => Ok(answer),
         }
+    }
+}
+
+/// A line of the log.
+fn told(answer: &Result<Response, ChainError>, method: &str, path: &str, started: Instant) {
+    let took = started.elapsed().as_millis();
+    match answer {
+        Ok(answer) => note!(Debug, "{method} {path}: {} after {took} ms", answer.status_code),
+        Err(error) => note!(Debug, "{method} {path}: failed after {took} ms: {error}"),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::ListenerError;
+use crate::log::note;
 use crate::wallet::{self, SystemClock};
 
 /// So many calls ask at once; more take the last answer. A clock that calls the wallet, which asks the clock, ends here.
@@ -64,7 +65,10 @@ impl AskedClock {
         let _asking = Asking(&self.asking);
         if before < MAX_ASKING {
             let answer = self.app.unix_seconds();
-            self.set(answer.unwrap_or_else(|_| wallet::Clock::now(&self.system)));
+            self.set(answer.unwrap_or_else(|error| {
+                note!(Warn, "the app's clock fails, the system's is taken: {error}");
+                wallet::Clock::now(&self.system)
+            }));
         }
     }
 

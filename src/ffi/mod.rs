@@ -11,8 +11,10 @@ mod error;
 mod event;
 mod invite;
 mod listener;
+mod log;
 mod records;
 mod runtime;
+mod told;
 mod wallet;
 
 pub use amount::Sats;
@@ -21,6 +23,7 @@ pub use error::WalletError;
 pub use event::{Event, EventKind, Step};
 pub use invite::{Acceptance, FundingChoice, InviteRequest, Proposal, ProposeRequest, Quote};
 pub use listener::ListenerError;
+pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
 pub use records::{
     Balance, ChannelInfo, ChannelState, FundingKind, Network, Parsed, Payment, ReceiveResult, Received, ResumeReport,
     Role, Settlement, TimeUnit, WalletConfig, WatchReport,

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::WalletError;
+use crate::log::note;
 
 #[derive(Clone)]
 pub(super) struct Runtime(Arc<Owner>);
@@ -89,6 +90,9 @@ fn broken(error: &tokio::task::JoinError) -> WalletError {
     match error.is_cancelled() {
         true => WalletError::Closed,
         // A bug of ours; the panic itself has been caught, and what was stored is whole.
-        false => WalletError::Internal { detail: "a task panicked".into() },
+        false => {
+            note!(Error, "a task panicked");
+            WalletError::Internal { detail: "a task panicked".into() }
+        }
     }
 }

@@ -7,7 +7,7 @@ use bitcoin::Amount;
 use super::clock::{AskedClock, Clock};
 use super::records::*;
 use super::runtime::Runtime;
-use super::{Acceptance, Event, InviteRequest, Proposal, ProposeRequest, Quote, Sats, WalletError};
+use super::{Acceptance, Event, InviteRequest, Proposal, ProposeRequest, Quote, Sats, WalletError, told};
 use crate::channel::ChannelId;
 use crate::channel::message::{Accept, Invite, Offer, Receipt, UpdateMessage};
 use crate::wallet;
@@ -39,7 +39,7 @@ impl Drop for Wallet {
 
 impl Wallet {
     /// A network flow in a task of its own.
-    async fn flow<T, F>(&self, work: impl FnOnce(wallet::Wallet) -> F) -> Result<T, WalletError>
+    async fn flow<T, F>(&self, call: &'static str, work: impl FnOnce(wallet::Wallet) -> F) -> Result<T, WalletError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, wallet::WalletError>> + Send + 'static,
@@ -51,7 +51,7 @@ impl Wallet {
                 // Not on one of the few threads that drive the network: the app may take its time.
                 let _ = tokio::task::spawn_blocking(move || clock.ask()).await;
             }
-            Ok(work.await?)
+            told::call(call, async move { Ok(work.await?) }).await
         };
         self.runtime.run(task).await
     }
@@ -69,7 +69,7 @@ impl Wallet {
             if let Some(clock) = clock {
                 clock.ask();
             }
-            work(&inner)
+            told::local(work(&inner))
         };
         self.runtime.run_blocking(task).await
     }
@@ -101,7 +101,8 @@ impl Wallet {
             };
             runtime.run_blocking(ask).await?;
         }
-        let inner = runtime.run(async move { Ok(wallet::Wallet::open(config, &mnemonic).await?) }).await?;
+        let opening = async move { Ok(wallet::Wallet::open(config, &mnemonic).await?) };
+        let inner = runtime.run(told::call("open", opening)).await?;
         Ok(Arc::new(Self { inner, clock, runtime }))
     }
 
@@ -110,7 +111,7 @@ impl Wallet {
     pub async fn shutdown(&self) -> Result<(), WalletError> {
         // Not as a flow: a clock of the app that never answers must not keep it from ending.
         let inner = self.inner.clone();
-        self.runtime.run(async move { Ok(inner.shutdown().await?) }).await
+        self.runtime.run(told::call("shutdown", async move { Ok(inner.shutdown().await?) })).await
     }
 
     /// The Ark address to be paid at.
@@ -130,46 +131,54 @@ impl Wallet {
 
     /// What the wallet holds, by how final it is. Asks operator and chain.
     pub async fn balance(&self) -> Result<Balance, WalletError> {
-        self.flow(|wallet| async move { Ok(wallet.balance().await?.into()) }).await
+        self.flow("balance", |wallet| async move { Ok(wallet.balance().await?.into()) }).await
     }
 
     /// Pays off chain to an Ark address of the same operator; answers the ark transaction's id.
     pub async fn send(&self, address: String, amount: Sats) -> Result<String, WalletError> {
         let amount = Amount::from(amount);
-        self.flow(|wallet| async move { Ok(wallet.send(&address, amount).await?.to_string()) }).await
+        self.flow("send", |wallet| async move { Ok(wallet.send(&address, amount).await?.to_string()) }).await
     }
 
     /// Moves boarding coins and unsettled VTXOs into one fresh VTXO in the next batch; with `renew` settled ones too,
     /// which gives them the full lifetime again.
     #[uniffi::method(default(renew = false))]
     pub async fn settle(&self, renew: bool) -> Result<Settlement, WalletError> {
-        self.flow(move |wallet| async move { Ok(wallet.settle(renew).await?.into()) }).await
+        self.flow("settle", move |wallet| async move { Ok(wallet.settle(renew).await?.into()) }).await
     }
 
     /// Pays from VTXOs to an on-chain address, in the next batch; without an amount everything.
     #[uniffi::method(default(amount = None))]
     pub async fn withdraw(&self, address: String, amount: Option<Sats>) -> Result<Settlement, WalletError> {
         let amount = amount.map(Amount::from);
-        self.flow(move |wallet| async move { Ok(wallet.withdraw(&address, amount).await?.into()) }).await
+        self.flow("withdraw", move |wallet| async move { Ok(wallet.withdraw(&address, amount).await?.into()) }).await
     }
 
     /// What opening a channel would cost, and how long it would take payments. Spends nothing.
     pub async fn quote_open(&self, invite: String, request: ProposeRequest) -> Result<Quote, WalletError> {
         let invite = Invite::parse(&invite)?;
-        self.flow(move |wallet| async move { Ok(wallet.quote_open(&invite, &request.into()).await?.into()) }).await
+        self.flow(
+            "quote_open",
+            move |wallet| async move { Ok(wallet.quote_open(&invite, &request.into()).await?.into()) },
+        )
+        .await
     }
 
     /// What [`Wallet::settle`] would cost.
     #[uniffi::method(default(renew = false))]
     pub async fn quote_settle(&self, renew: bool) -> Result<Quote, WalletError> {
-        self.flow(move |wallet| async move { Ok(wallet.quote_settle(renew).await?.into()) }).await
+        self.flow("quote_settle", move |wallet| async move { Ok(wallet.quote_settle(renew).await?.into()) }).await
     }
 
     /// What [`Wallet::withdraw`] would cost.
     #[uniffi::method(default(amount = None))]
     pub async fn quote_withdraw(&self, address: String, amount: Option<Sats>) -> Result<Quote, WalletError> {
         let amount = amount.map(Amount::from);
-        self.flow(move |wallet| async move { Ok(wallet.quote_withdraw(&address, amount).await?.into()) }).await
+        self.flow(
+            "quote_withdraw",
+            move |wallet| async move { Ok(wallet.quote_withdraw(&address, amount).await?.into()) },
+        )
+        .await
     }
 
     /// Receiver: an invite for one channel, as text.
@@ -181,7 +190,8 @@ impl Wallet {
     /// funded at once.
     pub async fn propose(&self, invite: String, request: ProposeRequest) -> Result<Proposal, WalletError> {
         let invite = Invite::parse(&invite)?;
-        let proposal = self.flow(move |wallet| async move { wallet.propose(&invite, &request.into()).await }).await?;
+        let proposal =
+            self.flow("propose", move |wallet| async move { wallet.propose(&invite, &request.into()).await }).await?;
         Proposal::of(&proposal)
     }
 
@@ -201,14 +211,15 @@ impl Wallet {
     /// goes on in the background.
     pub async fn accept(&self, offer: String) -> Result<Acceptance, WalletError> {
         let offer = Offer::parse(&offer)?;
-        let acceptance = self.flow(move |wallet| async move { wallet.accept(&offer).await }).await?;
+        let acceptance = self.flow("accept", move |wallet| async move { wallet.accept(&offer).await }).await?;
         Acceptance::of(&acceptance)
     }
 
     /// Payer: opens the accepted channel in the next batch; answers its id. It takes payments once confirmed.
     pub async fn open_channel(&self, accept: String) -> Result<String, WalletError> {
         let accept = Accept::parse(&accept)?;
-        self.flow(move |wallet| async move { Ok(wallet.open_channel(&accept).await?.to_string()) }).await
+        self.flow("open_channel", move |wallet| async move { Ok(wallet.open_channel(&accept).await?.to_string()) })
+            .await
     }
 
     /// Payer: adds to what has been paid. Durable before it returns, needs no network. The same payment id again
@@ -260,7 +271,7 @@ impl Wallet {
     /// Payer: signs the latest amount again after the operator changed its settings (`ReauthorisationNeeded`).
     pub async fn reauthorise(&self, channel_id: String) -> Result<Payment, WalletError> {
         let id = self::channel_id(&channel_id)?;
-        let payment = self.flow(move |wallet| async move { wallet.reauthorise(&id).await }).await?;
+        let payment = self.flow("reauthorise", move |wallet| async move { wallet.reauthorise(&id).await }).await?;
         Payment::of(&payment)
     }
 
@@ -286,25 +297,25 @@ impl Wallet {
     /// called again after an interruption.
     pub async fn close_channel(&self, channel_id: String) -> Result<String, WalletError> {
         let id = self::channel_id(&channel_id)?;
-        self.flow(move |wallet| async move { Ok(wallet.close_channel(&id).await?.to_string()) }).await
+        self.flow("close_channel", move |wallet| async move { Ok(wallet.close_channel(&id).await?.to_string()) }).await
     }
 
     /// Payer: takes the whole channel back after its locktime; answers the ark transaction's id.
     pub async fn refund(&self, channel_id: String) -> Result<String, WalletError> {
         let id = self::channel_id(&channel_id)?;
-        self.flow(move |wallet| async move { Ok(wallet.refund(&id).await?.to_string()) }).await
+        self.flow("refund", move |wallet| async move { Ok(wallet.refund(&id).await?.to_string()) }).await
     }
 
     /// Looks at chain and operator for one channel: a confirmed one becomes open, one that the other side closed is
     /// noticed, and as receiver new payments are taken for a while.
     pub async fn watch(&self, channel_id: String) -> Result<WatchReport, WalletError> {
         let id = self::channel_id(&channel_id)?;
-        self.flow(move |wallet| async move { Ok(wallet.watch(&id).await?.into()) }).await
+        self.flow("watch", move |wallet| async move { Ok(wallet.watch(&id).await?.into()) }).await
     }
 
     /// Goes on with whatever was interrupted. Call it after opening, and when the network is back.
     pub async fn resume(&self) -> Result<ResumeReport, WalletError> {
-        self.flow(|wallet| async move {
+        self.flow("resume", |wallet| async move {
             let (left, errors) = wallet.resume().await?;
             Ok(ResumeReport { left: left as u64, errors: errors.into_iter().map(WalletError::from).collect() })
         })

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -15,6 +15,7 @@ use super::wire::ark_service_client::ArkServiceClient;
 use super::wire::indexer_service_client::IndexerServiceClient;
 use super::{info, wire};
 use crate::channel::OperatorInfo;
+use crate::log::note;
 
 /// The arkd version whose interface this client speaks.
 pub const BUILD_VERSION: &str = "0.9.15";
@@ -107,6 +108,7 @@ impl Operator {
     {
         match limited(name, limit, &self.url, send(self.ark())).await {
             Err(error) if error.is(code::DIGEST_MISMATCH) => {
+                note!(Info, "the operator's settings have changed: they are fetched, and {name} is called again");
                 self.refresh_info().await?;
                 limited(name, limit, &self.url, send(self.ark())).await
             }
@@ -157,11 +159,18 @@ pub(super) async fn limited<T>(
     url: &str,
     sending: impl Future<Output = Result<Response<T>, Status>>,
 ) -> Result<T, OperatorError> {
-    match tokio::time::timeout(limit, sending).await {
+    let started = Instant::now();
+    let answer = match tokio::time::timeout(limit, sending).await {
         Ok(Ok(answer)) => Ok(answer.into_inner()),
         Ok(Err(status)) => Err(from_status(call, url, &status)),
         Err(_) => Err(OperatorError::Timeout { call, seconds: limit.as_secs() }),
+    };
+    let took = started.elapsed().as_millis();
+    match &answer {
+        Ok(_) => note!(Debug, "{call}: answered after {took} ms"),
+        Err(error) => note!(Debug, "{call}: failed after {took} ms: {error}"),
     }
+    answer
 }
 
 /// Sorts a gRPC status: a broken connection, an answer that is too large, or arkd's own refusal.

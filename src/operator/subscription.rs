@@ -12,6 +12,7 @@ use super::events::{BACKOFF, SILENCE_LIMIT};
 use super::vtxo::{self, Vtxo};
 use super::wire::get_subscription_response::Data;
 use super::{Operator, decode, wire};
+use crate::log::note;
 
 const CALL: &str = "GetSubscription";
 
@@ -110,10 +111,14 @@ impl ScriptSubscription {
                 tokio::time::sleep(Duration::from_secs(pause)).await;
                 match open(&self.operator, &self.scripts).await {
                     Ok(state) => {
+                        note!(Info, "the subscription is open again");
                         self.state = Some(state);
                         return Ok(ScriptEvent::Resumed);
                     }
-                    Err(_) => self.failures += 1,
+                    Err(error) => {
+                        note!(Info, "the subscription cannot be opened again yet: {error}");
+                        self.failures += 1;
+                    }
                 }
                 continue;
             };
@@ -129,7 +134,10 @@ impl ScriptSubscription {
                     return Err(from_status(CALL, self.operator.url(), &status));
                 }
                 // Closed, broken or silent.
-                _ => self.state = None,
+                _ => {
+                    note!(Warn, "the subscription was dropped");
+                    self.state = None;
+                }
             }
         }
     }

@@ -107,7 +107,10 @@ impl Db<'_> {
                 authorisation.map(hash_of)
             ],
         )?;
-        self.run("INSERT INTO channel_rare (n, authorisation) VALUES (?1, ?2)", params![n, authorisation]).map(drop)
+        self.run("INSERT INTO channel_rare (n, authorisation) VALUES (?1, ?2)", params![n, authorisation])?;
+        let (id, capacity) = (record.id, record.capacity.to_sat());
+        self.note(format_args!("channel {id}: {state}, as {}, {capacity} sats in {}", record.role, record.funding));
+        Ok(())
     }
 
     /// The whole row of a channel.

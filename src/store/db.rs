@@ -1,27 +1,40 @@
 //! The tables, inside a transaction.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::fmt::Arguments;
 
 use rusqlite::{Connection, Params};
 
 use super::StoreError;
 use super::cells::Cells;
+use crate::log::{self, Level};
 
 /// A transaction of [`super::Store`]; the tables' calls are methods of it, each table in a file of its own.
 pub struct Db<'a> {
     connection: &'a Connection,
     writing: bool,
     changed: Cell<bool>,
+    notes: RefCell<Vec<String>>,
 }
 
 impl<'a> Db<'a> {
     pub(super) fn new(connection: &'a Connection, writing: bool) -> Self {
-        Self { connection, writing, changed: Cell::new(false) }
+        Self { connection, writing, changed: Cell::new(false), notes: RefCell::default() }
     }
 
-    /// Whether a statement of this transaction changed a row.
-    pub(super) fn changed(&self) -> bool {
+    /// The transaction is on disk: says so in the log, and answers whether a statement of it changed a row.
+    pub(super) fn committed(&self) -> bool {
+        for note in self.notes.take() {
+            log::write(Level::Info, module_path!(), format_args!("{note}"));
+        }
         self.changed.get()
+    }
+
+    /// A line of the log, for when the transaction is committed.
+    pub(super) fn note(&self, text: Arguments<'_>) {
+        if log::enabled(Level::Info) {
+            self.notes.borrow_mut().push(text.to_string());
+        }
     }
 
     /// Runs a statement that changes something; answers how many rows it changed.

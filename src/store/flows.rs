@@ -1,6 +1,7 @@
 //! The journal: flows of several steps that go on after a restart, and the coins they hold meanwhile.
 
 use bitcoin::OutPoint;
+use bitcoin::hex::DisplayHex;
 use rusqlite::params;
 
 use super::cells::{Cells, number, outpoint_bytes};
@@ -33,7 +34,11 @@ impl Db<'_> {
              ON CONFLICT (id) DO NOTHING",
             params![flow.id, flow.kind.as_str(), flow.step, flow.data, created, updated],
         )?;
-        if added == 1 { Ok(()) } else { Err(StoreError::AlreadyExists { what: "the flow" }) }
+        if added != 1 {
+            return Err(StoreError::AlreadyExists { what: "the flow" });
+        }
+        self.note(format_args!("flow {} ({}): begins at {}", flow.id.as_hex(), flow.kind, flow.step));
+        Ok(())
     }
 
     /// Takes the flow from `expected` to `step`. When another process has done so first, nothing changes and the
@@ -51,6 +56,9 @@ impl Db<'_> {
             params![id, expected, step, data, number(now)?],
         )?;
         if changed == 1 {
+            if expected != step {
+                self.note(format_args!("flow {}: {expected} → {step}", id.as_hex()));
+            }
             return Ok(());
         }
         let found = self.flow(id)?.ok_or(NO_FLOW)?.step;
@@ -73,7 +81,10 @@ impl Db<'_> {
 
     /// Ends a flow and releases its coins. One that is gone already is no error.
     pub fn delete_flow(&self, id: &[u8; 32]) -> Result<(), StoreError> {
-        self.run("DELETE FROM flows WHERE id = ?1", [id]).map(drop)
+        if self.run("DELETE FROM flows WHERE id = ?1", [id])? > 0 {
+            self.note(format_args!("flow {}: ends", id.as_hex()));
+        }
+        Ok(())
     }
 
     /// Holds coins for a flow until it ends. Coins it holds already stay; one that another flow holds refuses all.

@@ -102,7 +102,7 @@ impl Store {
         let db = Db::new(connection, true);
         let answer = f(&db)?;
         transaction.commit()?;
-        if db.changed() {
+        if db.committed() {
             change.happened();
         }
         self.place.check()?;

@@ -30,9 +30,11 @@ impl Db<'_> {
         }
         let sql = "UPDATE channel_hot SET state = ?2 WHERE id = ?1";
         match self.run(sql, params![id.0, to.as_str()]) {
-            Err(error) if error.is_refused() => Err(changed),
-            other => self.found(other?),
+            Err(error) if error.is_refused() => return Err(changed),
+            other => self.found(other?)?,
         }
+        self.note(format_args!("channel {id}: {found} → {to}"));
+        Ok(())
     }
 
     /// The Authorisation of a channel.

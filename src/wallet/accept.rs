@@ -11,10 +11,12 @@ use super::keys::KeyUse;
 use super::{Wallet, WalletError};
 use crate::channel::message::{Accept, Funding, Invite, Offer};
 use crate::channel::{ChannelId, Delay, OperatorInfo};
+use crate::log::note;
 use crate::operator::{BatchObserver, BatchOutcome, CosignPlan, CosignStream, Veto, cosign, open_cosign_stream};
 use crate::store::{Db, Flow, FlowKind, Role, StoreError};
 
 use bitcoin::TxOut;
+use bitcoin::hex::DisplayHex;
 use secp256k1::Keypair;
 
 /// The least time an Accept is good for, in seconds.
@@ -173,8 +175,11 @@ impl Wallet {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         let handle = tasks.spawn(async move {
-            // What went wrong is in the journal and the events.
-            let _ = wallet.cosign_until_end(id, data, plan, stream, resumed).await;
+            // What went wrong is in the journal and the events, too.
+            match wallet.cosign_until_end(id, data, plan, stream, resumed).await {
+                Ok(()) => note!(Info, "flow {}: co-signing has ended", id.as_hex()),
+                Err(error) => note!(Warn, "flow {}: co-signing has failed: {error}", id.as_hex()),
+            }
         });
         let mut running = self.cosigning.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|_, handle| !handle.is_finished());
@@ -277,7 +282,6 @@ impl Wallet {
 
     /// The journal entry goes, and the app is told why.
     fn forget_accept(&self, db: &Db<'_>, flow: &Flow, error: &WalletError) -> Result<()> {
-        use bitcoin::hex::DisplayHex;
         let event = EventKind::OpeningFailed { offer_id: flow.id.to_lower_hex_string(), why: error.to_string() };
         db.delete_flow(&flow.id)?;
         self.push_event(db, None, &event)
@@ -327,7 +331,6 @@ impl Wallet {
 
 /// Which offer has used an invite, until it has become a channel.
 pub(super) fn accepted_key(invite_id: &[u8; 32]) -> String {
-    use bitcoin::hex::DisplayHex;
     format!("accepted:{}", invite_id.to_lower_hex_string())
 }
 

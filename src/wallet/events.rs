@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
+use bitcoin::hex::DisplayHex;
 use bitcoin::{Amount, Txid};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -10,6 +11,7 @@ use tokio::sync::Notify;
 use super::Wallet;
 use super::error::Result;
 use crate::channel::ChannelId;
+use crate::log::note;
 use crate::store::{Db, EventToken, PAYMENT_RECEIVED, PAYMENT_SENT, StoreError, StoredEvent};
 
 /// Progress kept for a slow reader; the oldest is dropped first.
@@ -82,7 +84,7 @@ pub(super) struct Notices {
 
 impl Notices {
     pub fn progress(&self, flow: &[u8; 32], step: Step) {
-        use bitcoin::hex::DisplayHex;
+        note!(Info, "flow {}: {step:?}", flow.as_hex());
         let kind = EventKind::Progress { flow: flow.to_lower_hex_string(), step };
         let mut queue = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.len() >= MAX_PROGRESS {
@@ -98,9 +100,11 @@ impl Notices {
         self.bell.notify_one();
     }
 
-    pub fn close(&self) {
-        self.closed.store(true, std::sync::atomic::Ordering::SeqCst);
+    /// Answers whether it was open before.
+    pub fn close(&self) -> bool {
+        let closed = self.closed.swap(true, std::sync::atomic::Ordering::SeqCst);
         self.ring();
+        !closed
     }
 
     fn is_closed(&self) -> bool {

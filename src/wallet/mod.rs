@@ -62,6 +62,7 @@ pub use settle::Settlement;
 pub use watch::WatchReport;
 
 use crate::channel::{ChannelId, OperatorInfo};
+use crate::log::note;
 use crate::store::{Binding, Store};
 use clock::Now;
 use error::Result;
@@ -146,6 +147,7 @@ impl Wallet {
         })?;
         let seen = Now { wall: seen.wall, height: seen.height, median_time: seen.median };
         let running = config.clock.running();
+        note!(Info, "opened a wallet on {}, operator {}", config.network.name(), binding.operator);
         Ok(Self(Arc::new(Inner {
             config,
             keys,
@@ -168,7 +170,9 @@ impl Wallet {
         tasks.abort_all();
         drop(tasks);
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.events.close();
+        if self.events.close() {
+            note!(Info, "closes a wallet");
+        }
         Ok(self.store.close()?)
     }
 

@@ -1,6 +1,7 @@
 //! Opening in a batch, as payer: right after the Accept, since a silent receiver gets the payer's inputs banned.
 
 use bitcoin::OutPoint;
+use bitcoin::hex::DisplayHex;
 
 use super::accept::accepted_key;
 use super::attempt::Found;
@@ -12,6 +13,7 @@ use super::retry::{Retry, silence};
 use super::{Wallet, WalletError};
 use crate::channel::message::{Accept, Offer};
 use crate::channel::{Authorisation, Channel, ChannelId};
+use crate::log::note;
 use crate::store::{ChannelRecord, ChannelState, Db, Flow, FlowKind, FundingKind, Role};
 
 impl Wallet {
@@ -78,6 +80,7 @@ impl Wallet {
             let valid_until = data.opening.as_ref().map_or(0, |opening| opening.valid_until);
             let pause = retry.after(&error).filter(|pause| self.now().wall + pause.as_secs() < valid_until);
             if let Some(pause) = pause {
+                note!(Warn, "flow {}: again in {} s: {error}", id.as_hex(), pause.as_secs());
                 tokio::time::sleep(pause).await;
                 self.events.progress(&id, Step::BatchRetry);
                 continue;
@@ -93,7 +96,6 @@ impl Wallet {
     /// Back to where nothing is held: the same offer may be accepted and opened again.
     pub(super) async fn fail_opening(&self, id: [u8; 32], data: &BatchData, error: &WalletError) -> Result<()> {
         let _ = self.delete_intents(data).await;
-        use bitcoin::hex::DisplayHex;
         let event = EventKind::OpeningFailed { offer_id: id.to_lower_hex_string(), why: error.to_string() };
         self.store.write::<_, WalletError>(|db| {
             db.update_flow(&id, step::REGISTERING, PROPOSED, &encode(data)?, self.timestamp())?;

@@ -8,6 +8,7 @@ use super::loaded::{LoadedChannel, limits};
 use super::{Wallet, WalletError};
 use crate::channel::payer::PayerState;
 use crate::channel::{Authorisation, ChannelError, ChannelId, ChannelUpdate, OperatorInfo, Receipt, UpdateMessage};
+use crate::log::note;
 use crate::store::{ChannelState, Db, HotRow, Ring, Role};
 
 /// The longest payment id in bytes.
@@ -31,6 +32,18 @@ impl Wallet {
     /// Adds `amount` to what has been paid. The update is durable before this returns. The same `payment_id` again
     /// (among the last 64 of the channel) adds nothing and answers the latest update.
     pub fn pay(&self, id: &ChannelId, amount: Amount, payment_id: &str, memo: Option<&str>) -> Result<Payment> {
+        let payment = self.add_payment(id, amount, payment_id, memo);
+        match &payment {
+            Ok(paid) if paid.repeated => {
+                note!(Debug, "channel {id}: had been paid, {} sats in all", paid.amount.to_sat())
+            }
+            Ok(paid) => note!(Debug, "channel {id}: pays {} sats, {} in all", amount.to_sat(), paid.amount.to_sat()),
+            Err(error) => note!(Warn, "channel {id}: does not pay {} sats: {error}", amount.to_sat()),
+        }
+        payment
+    }
+
+    fn add_payment(&self, id: &ChannelId, amount: Amount, payment_id: &str, memo: Option<&str>) -> Result<Payment> {
         if payment_id.is_empty() || payment_id.len() > MAX_PAYMENT_ID {
             return Err(WalletError::InvalidPaymentId { limit: MAX_PAYMENT_ID });
         }

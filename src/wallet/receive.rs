@@ -14,6 +14,7 @@ use super::{Wallet, WalletError};
 use crate::channel::message::memo_hash;
 use crate::channel::receiver::{Judged, Verdict, judge};
 use crate::channel::{ChannelError, ChannelId, OperatorInfo, Receipt, Unit, UpdateMessage};
+use crate::log::note;
 use crate::store::{ChannelState, Db, FundingKind, HotRow, Role};
 
 /// The most updates one call takes.
@@ -43,11 +44,28 @@ impl Wallet {
     /// Verifies an update and stores it durably. Stale and forked updates are refused with the stored one, which the
     /// payer needs to catch up.
     pub fn receive(&self, message: &UpdateMessage) -> Result<Received> {
+        let answer = self.receive_one(message);
+        Self::told(message, &answer);
+        answer
+    }
+
+    fn receive_one(&self, message: &UpdateMessage) -> Result<Received> {
         let info = self.info()?;
         let verified = self.verify(message, &info)?;
         let received = self.store.write(|db| self.take(db, message, verified, &info))?;
         self.events.ring();
         Ok(received)
+    }
+
+    /// A line of the log.
+    fn told(message: &UpdateMessage, answer: &Result<Received>) {
+        let (id, amount) = (message.update.channel_id, message.update.amount.to_sat());
+        match answer {
+            Ok(received) => {
+                note!(Debug, "channel {id}: receives {} sats, {amount} in all", received.increase.to_sat());
+            }
+            Err(error) => note!(Warn, "channel {id}: does not take {amount} sats in all: {error}"),
+        }
     }
 
     /// Many updates at once: signatures verified on all cores, all that count in one durable commit. The answers are
@@ -71,6 +89,7 @@ impl Wallet {
             Ok::<_, WalletError>(answers)
         })?;
         self.events.ring();
+        messages.iter().zip(&answers).for_each(|(message, answer)| Self::told(message, answer));
         Ok(answers)
     }
 

@@ -1,11 +1,14 @@
 //! Resuming: finishing what a killed process, a lost answer or a dead operator interrupted.
 
+use bitcoin::hex::DisplayHex;
+
 use super::Wallet;
 use super::WalletError;
 use super::attempt::Found;
 use super::batch::{BatchData, decode, step};
 use super::error::Result;
 use super::propose::PROPOSED;
+use crate::log::note;
 use crate::store::{Flow, FlowKind, Role};
 
 /// A proposal that nobody accepted is dropped after so long, in seconds.
@@ -24,7 +27,9 @@ impl Wallet {
             self.observe().await?;
         }
         for flow in &flows {
+            note!(Info, "flow {} ({}): goes on from {}", flow.id.as_hex(), flow.kind, flow.step);
             if let Err(error) = self.resume_one(flow).await {
+                note!(Warn, "flow {} ({}): stays: {error}", flow.id.as_hex(), flow.kind);
                 errors.push(error);
             }
         }

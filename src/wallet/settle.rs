@@ -1,5 +1,6 @@
 //! Settling: boarding coins and VTXOs into one fresh VTXO; and withdrawing on chain.
 
+use bitcoin::hex::DisplayHex;
 use bitcoin::{Address, Amount, OutPoint, Txid};
 
 use super::batch::{BatchData, InputData, OutcomeData, OutputData};
@@ -10,6 +11,7 @@ use super::retry::Retry;
 use super::{Wallet, WalletError};
 use crate::channel::OperatorInfo;
 use crate::channel::terms::tagged_hash;
+use crate::log::note;
 use crate::store::FlowKind;
 
 /// The most coins one intent takes.
@@ -186,6 +188,7 @@ impl Wallet {
                 Err(error @ WalletError::BatchUndecided { .. }) => return Err(error),
                 Err(error) => {
                     if let Some(pause) = retry.after(&error) {
+                        note!(Warn, "flow {}: again in {} s: {error}", id.as_hex(), pause.as_secs());
                         tokio::time::sleep(pause).await;
                         self.events.progress(&id, super::Step::BatchRetry);
                         continue;

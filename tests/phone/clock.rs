@@ -84,7 +84,7 @@ async fn a_clock_that_calls_the_wallet_holds_nobody_up() {
     let answers = tokio::time::timeout(Duration::from_secs(60), calls).await.expect("no deadlock");
     assert!(matches!(answers.0, Err(WalletError::OperatorUnreachable { .. })), "{:?}", answers.0);
     assert!(clock.answered.load(Ordering::SeqCst) >= 5);
-    let paid = wallet.channel(ready.id().to_string()).await.unwrap().amount_sats;
+    let paid = wallet.channel(ready.id().to_string()).await.unwrap().amount;
     assert_eq!(paid, sats(1_330), "its own payment counted once");
 }
 
@@ -120,6 +120,6 @@ async fn a_clock_that_is_stuck_in_one_call_leaves_the_others_alone() {
     wallet.settle(false).await.unwrap_err();
     assert!(!held.is_finished());
     clock.gate.wait();
-    assert_eq!(held.await.unwrap().unwrap().amount_sats, sats(2_000));
+    assert_eq!(held.await.unwrap().unwrap().amount, sats(2_000));
     wallet.shutdown().await.unwrap();
 }

@@ -7,5 +7,7 @@ mod pair;
 #[allow(dead_code)]
 mod ready;
 
+mod alone;
 mod clock;
+mod log;
 mod opened;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use virtual_channels::ffi::{Clock, InviteRequest, Network, Wallet, WalletConfig, WalletError};
+use virtual_channels::ffi::{Clock, InviteRequest, Network, Sats, Wallet, WalletConfig, WalletError};
 
 use crate::ready::Side;
 
@@ -16,7 +16,7 @@ pub fn config(side: &Side) -> WalletConfig {
         operator_url: NOWHERE.into(),
         esplora_url: NOWHERE.into(),
         confirmations: None,
-        max_preconfirmed_sats: None,
+        max_preconfirmed: None,
         max_blind_seconds: None,
     }
 }
@@ -25,15 +25,15 @@ pub async fn open(side: &Side, clock: Option<Arc<dyn Clock>>) -> Result<Arc<Wall
     Wallet::open(config(side), side.words.clone(), clock).await
 }
 
-pub fn sats(amount: u64) -> u64 {
-    amount
+pub fn sats(amount: u64) -> Sats {
+    Sats(amount)
 }
 
 /// With the defaults that Kotlin and Swift see.
 pub fn invite() -> InviteRequest {
     InviteRequest {
-        min_capacity_sats: None,
-        max_capacity_sats: None,
+        min_capacity: None,
+        max_capacity: None,
         min_lifetime: None,
         max_lifetime: None,
         delay_margin: 0,

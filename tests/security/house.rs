@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What each room may use of the crate besides itself.
-const ROOMS: [(&str, &[&str]); 6] = [
+const ROOMS: [(&str, &[&str]); 7] = [
+    ("log", &[]),
     ("channel", &[]),
-    ("store", &["channel"]),
-    ("operator", &["channel"]),
-    ("chain", &["channel"]),
-    ("wallet", &["channel", "store", "operator", "chain"]),
-    ("ffi", &["channel", "store", "operator", "chain", "wallet"]),
+    ("store", &["channel", "log"]),
+    ("operator", &["channel", "log"]),
+    ("chain", &["channel", "log"]),
+    ("wallet", &["channel", "store", "operator", "chain", "log"]),
+    ("ffi", &["channel", "store", "operator", "chain", "wallet", "log"]),
 ];
 
 fn root() -> PathBuf {

@@ -1,6 +1,8 @@
 //! No secret in the files, in what types print, or in an error.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bitcoin::base64::{Engine, prelude::BASE64_STANDARD};
 use bitcoin::bip32::{ChildNumber, Xpriv};
@@ -8,6 +10,7 @@ use bitcoin::hex::DisplayHex;
 use regtest::operator::Unit;
 use secp256k1::SECP256K1;
 use virtual_channels::channel::Network;
+use virtual_channels::log;
 use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{FundingChoice, InviteRequest, KeyUse, Keys, Wallet, WalletError};
 
@@ -101,6 +104,9 @@ fn what_is_looked_for_would_be_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_stored_or_told() {
+    let logged = Arc::new(Mutex::new(Vec::new()));
+    let keeps = logged.clone();
+    log::set_sink(Some(Box::new(move |record| keeps.lock().unwrap().push(record.text))), log::Level::Debug);
     let world = World::start(Unit::Seconds).await;
     let payer = world.rich("payer", 100_000).await;
     let receiver = world.wallet("receiver").await;
@@ -114,6 +120,9 @@ async fn no_secret_is_stored_or_told() {
     let update = payer.latest_update(&id).unwrap().message;
     let invite = receiver.create_invite(&InviteRequest::default()).unwrap();
     check_files(&world, &owners, "while it is open");
+    let signatures = [update.update.ark_signature, update.update.exit_signature].map(|signature| signature.to_string());
+    let mut messages = vec![update.to_text().unwrap(), offer.to_text().unwrap(), receipt.to_text().unwrap()];
+    messages.extend(signatures);
 
     let told = what_is_told(&[&payer, &receiver], &[&update, &receipt, &invite, &offer, &accept]).await;
     world.regtest.stop_operator().await;
@@ -141,6 +150,27 @@ async fn no_secret_is_stored_or_told() {
     payer.close().unwrap();
     receiver.close().unwrap();
     check_files(&world, &owners, "after the wallets were closed");
+    log::set_sink(None, log::Level::Debug);
+    while Arc::strong_count(&logged) > 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    check_log(&logged.lock().unwrap(), &owners, &messages);
+}
+
+/// Neither a secret nor a signature, let alone a whole message, is in the log of a whole life at its fullest.
+fn check_log(lines: &[String], owners: &[Owner], messages: &[String]) {
+    for line in [": open → closing", "GetInfo: answered after", "pays 1000 sats", "BranchStored", "GET /"] {
+        assert!(lines.iter().any(|text| text.contains(line)), "no {line:?} in {} lines", lines.len());
+    }
+    let text = lines.join("\n");
+    for (name, secrets) in owners {
+        let found = found_in(text.as_bytes(), secrets);
+        assert!(found.is_empty(), "the log holds the {name}'s {found:?}");
+    }
+    for message in messages {
+        assert!(!text.contains(&message[..40]), "the log holds {message}");
+    }
+    assert!(lines.iter().all(|line| line.len() < 1_100 && !line.contains('\n')));
 }
 
 /// Everything public that can be printed.

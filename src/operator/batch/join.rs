@@ -9,6 +9,7 @@ use super::plan::{delete_intent, party, register_intent, topics};
 use super::send::{Signatures, batch_over, send_nonces, send_signatures};
 use super::session::{Party, Session, Step};
 use super::{BatchObserver, BatchOutcome, BatchPlan, InputKind};
+use crate::log::note;
 use crate::operator::Operator;
 use crate::operator::error::{OperatorError, Phase};
 use crate::operator::events::{BACKOFF, Event, EventStream};
@@ -108,7 +109,8 @@ async fn wait<'a>(
             None => return Err(missed()),
             Some(Ok(event)) => event,
             // Until a batch has started nothing is lost by a break.
-            Some(Err(OperatorError::StreamEnded { .. })) => {
+            Some(Err(OperatorError::StreamEnded { why })) => {
+                note!(Warn, "the event stream was dropped before a batch: {why}");
                 let reopening = reopen(operator, topics(plan, party), &mut failures);
                 *stream = timeout_at(deadline, reopening).await.map_err(|_| missed())?;
                 continue;
