@@ -23,11 +23,19 @@ class RegtestProcess private constructor(private val process: Process, ready: Ma
     /** The Esplora API's address. */
     val esplora: String = ready.getValue("esplora")
 
-    /** Pays to the address; it confirms with the next block that is mined. */
-    fun pay(address: String, amount: Sats) = post("$esplora/faucet/$address/${amount.value}")
+    private val admin: String = ready.getValue("admin")
+
+    /** Pays so many satoshis to the address; they confirm with the next block that is mined. */
+    fun pay(address: String, sats: ULong) = post("$esplora/faucet/$address/$sats")
 
     /** Mines blocks, the first of them so many seconds after the chain's clock. */
     fun mine(blocks: Int, afterSeconds: Long = 0) = post("$esplora/mine/$blocks?after=$afterSeconds")
+
+    /** How Esplora behaves: `answer`, `hang` or `fail`. */
+    fun esplora(mode: String) = post("$admin/esplora/$mode")
+
+    /** Stops the operator, or starts it again: `stop`, `start`. */
+    fun operator(what: String) = post("$admin/operator/$what")
 
     private fun post(url: String) {
         val request = HttpRequest.newBuilder(URI(url)).timeout(CALL_LIMIT).POST(HttpRequest.BodyPublishers.noBody()).build()
