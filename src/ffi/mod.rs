@@ -25,7 +25,7 @@ pub use invite::{Acceptance, FundingChoice, InviteRequest, Proposal, ProposeRequ
 pub use listener::ListenerError;
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
 pub use records::{
-    Balance, ChannelInfo, ChannelState, FundingKind, Network, Parsed, Payment, ReceiveResult, Received, ResumeReport,
-    Role, Settlement, TimeUnit, WalletConfig, WatchReport,
+    Balance, ChannelInfo, ChannelState, FundingKind, LastBalance, Network, Parsed, Payment, ReceiveResult, Received,
+    ResumeReport, Role, Settlement, TimeUnit, WalletConfig, WatchReport,
 };
 pub use wallet::{Wallet, generate_mnemonic};

@@ -106,6 +106,14 @@ impl From<wallet::Balance> for Balance {
     }
 }
 
+/// The balance that was last seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
+pub struct LastBalance {
+    pub balance: Balance,
+    /// When, in unix seconds; the same amounts may have been seen again up to ten minutes later.
+    pub at: u64,
+}
+
 /// Which side of a channel this wallet is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
 pub enum Role {

@@ -134,6 +134,16 @@ impl Wallet {
         self.flow("balance", |wallet| async move { Ok(wallet.balance().await?.into()) }).await
     }
 
+    /// What [`Wallet::balance`] answered last, and when; nothing where it never did. Needs no network: for a phone that is
+    /// offline, or an operator that is gone. What channels hold is in [`Wallet::channels`], always current.
+    pub async fn last_balance(&self) -> Result<Option<LastBalance>, WalletError> {
+        self.local(|wallet| {
+            let last = wallet.last_balance()?;
+            Ok(last.map(|last| LastBalance { balance: last.balance.into(), at: last.at }))
+        })
+        .await
+    }
+
     /// Pays off chain to an Ark address of the same operator; answers the ark transaction's id.
     pub async fn send(&self, address: String, amount: Sats) -> Result<String, WalletError> {
         let amount = Amount::from(amount);

@@ -87,6 +87,8 @@ impl Wallet {
             let out = sum(coins.iter().filter(|coin| scripts.contains(&coin.own.script)).map(|coin| coin.amount));
             *place = sum([*place, ours.checked_sub(out).unwrap_or(Amount::ZERO)]);
         }
+        // A disk that is full must not hide the balance.
+        let _ = self.remember(balance);
         Ok(balance)
     }
 

@@ -351,3 +351,23 @@ async fn withdrawing_goes_on_after_a_restart() {
     }
     assert_eq!(amounts, [sats(4_000)]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_balance_is_known_while_operator_and_chain_are_gone() {
+    let world = World::start(Unit::Seconds).await;
+    let wallet = world.wallet("wallet").await;
+    assert_eq!(wallet.last_balance().unwrap(), None);
+    world.board(&wallet, 20_000).await;
+    let seen = wallet.balance().await.unwrap();
+    assert_eq!(seen.boarding, sats(20_000));
+    wallet.close().unwrap();
+
+    let mut config = world.config("wallet");
+    config.operator_url = "http://127.0.0.1:1".into();
+    config.esplora_url = "http://127.0.0.1:1".into();
+    let wallet = Wallet::open(config, &World::mnemonic("wallet")).await.unwrap();
+    refused(wallet.balance().await);
+    let last = wallet.last_balance().unwrap().unwrap();
+    assert_eq!(last.balance, seen);
+    assert!(last.at > 0);
+}
