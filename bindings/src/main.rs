@@ -4,10 +4,12 @@
 //! bindings <root> <library> <out>
 //! ```
 //!
-//! `<root>` is the folder of the library's `Cargo.toml`, with `uniffi.toml` beside it, where names come from. `<library>` is the cdylib (or static library) of `virtual-channels`; what it exports is read from the file itself, so any
-//! profile and target will do. Written are
+//! `<root>` is the folder of the library's `Cargo.toml`, with `uniffi.toml` beside it, where names come from; what is
+//! different for Android is in `bindings/android.toml`. `<library>` is the cdylib (or static library) of
+//! `virtual-channels`; what it exports is read from the file itself, so any profile and target will do. Written are
 //!
-//! - `<out>/kotlin/org/virtualchannels/virtual_channels.kt`
+//! - `<out>/kotlin/org/virtualchannels/virtual_channels.kt`, which any JVM runs
+//! - `<out>/kotlin-android/…`, the same for Android, whose own cleaner it uses
 //! - `<out>/swift/VirtualChannels.swift`, and in `<out>/swift/include` the C header with its `module.modulemap`.
 
 use std::fs;
@@ -33,21 +35,33 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [root, library, out] = args.as_slice() else { bail!("usage: bindings <root> <library> <out>") };
     let (root, library, out) = (Utf8Path::new(root), Utf8Path::new(library), Utf8Path::new(out));
-    generate(root, library, &out.join("kotlin"), TargetLanguage::Kotlin)?;
-    readable_messages(&out.join("kotlin/org/virtualchannels/virtual_channels.kt"))?;
+    kotlin(root, library, &out.join("kotlin"), None)?;
+    kotlin(root, library, &out.join("kotlin-android"), Some(root.join("bindings/android.toml")))?;
     let swift = out.join("swift");
-    generate(root, library, &swift, TargetLanguage::Swift)?;
+    generate(root, library, &swift, TargetLanguage::Swift, None)?;
     // A folder with just the header and a `module.modulemap` is what both SwiftPM and an XCFramework take as a C module.
     let include = swift.join("include");
     fs::create_dir_all(&include)?;
     move_file(&swift.join(format!("{FFI_MODULE}.h")), &include.join(format!("{FFI_MODULE}.h")))?;
     move_file(&swift.join(format!("{FFI_MODULE}.modulemap")), &include.join("module.modulemap"))?;
-    println!("bindings: wrote {out}/kotlin and {out}/swift");
+    println!("bindings: wrote {out}/kotlin, {out}/kotlin-android and {out}/swift");
     Ok(())
 }
 
-/// Writes one language into an empty folder: a type that is gone leaves no old file behind.
-fn generate(root: &Utf8Path, library: &Utf8Path, out_dir: &Utf8Path, language: TargetLanguage) -> Result<()> {
+fn kotlin(root: &Utf8Path, library: &Utf8Path, out_dir: &Utf8Path, config: Option<Utf8PathBuf>) -> Result<()> {
+    generate(root, library, out_dir, TargetLanguage::Kotlin, config)?;
+    readable_messages(&out_dir.join("org/virtualchannels/virtual_channels.kt"))
+}
+
+/// Writes one language into an empty folder: a type that is gone leaves no old file behind. What `config` says goes
+/// before `uniffi.toml`.
+fn generate(
+    root: &Utf8Path,
+    library: &Utf8Path,
+    out_dir: &Utf8Path,
+    language: TargetLanguage,
+    config: Option<Utf8PathBuf>,
+) -> Result<()> {
     if out_dir.exists() {
         fs::remove_dir_all(out_dir).with_context(|| format!("clearing {out_dir}"))?;
     }
@@ -57,6 +71,7 @@ fn generate(root: &Utf8Path, library: &Utf8Path, out_dir: &Utf8Path, language: T
         languages: vec![language],
         source: library.to_owned(),
         out_dir: out_dir.to_owned(),
+        config_override: config,
         crate_filter: Some(CRATE.to_owned()),
         ..GenerateOptions::default()
     };

@@ -1,6 +1,8 @@
 package org.example
 
+import java.util.concurrent.atomic.AtomicInteger
 import kotlinx.coroutines.runBlocking
+import org.virtualchannels.Clock
 import org.virtualchannels.InviteRequest
 import org.virtualchannels.Network
 import org.virtualchannels.Parsed
@@ -18,7 +20,8 @@ fun main(arguments: Array<String>) = runBlocking {
     val (database, operator, esplora) = arguments
     val config = WalletConfig(database, Network.REGTEST, operator, esplora)
     println("words: ${generateMnemonic().split(" ").size}")
-    Wallet.open(config, generateMnemonic()).use { wallet ->
+    val clock = CountingClock()
+    Wallet.open(config, generateMnemonic(), clock).use { wallet ->
         when (val read = wallet.parse(wallet.createInvite(InviteRequest(memo = "Coffee")))) {
             is Parsed.Invite -> println("invite: ${read.memo}")
             else -> println("not an invite")
@@ -29,7 +32,18 @@ fun main(arguments: Array<String>) = runBlocking {
         wallet.shutdown()
         refused { wallet.channels() }
     }
+    println("the clock was asked: ${clock.asked.get() > 0}")
     println("done")
+}
+
+/** The library calls it. */
+private class CountingClock : Clock {
+    val asked = AtomicInteger()
+
+    override fun unixSeconds(): ULong {
+        asked.incrementAndGet()
+        return (System.currentTimeMillis() / 1_000).toULong()
+    }
 }
 
 /** By type, as an app tells errors apart; and by name, as a crash report does. */
