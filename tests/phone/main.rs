@@ -6,8 +6,12 @@ mod pair;
 #[path = "../common/ready.rs"]
 #[allow(dead_code)]
 mod ready;
+#[path = "../stories/world.rs"]
+#[allow(dead_code)]
+mod world;
 
 mod alone;
 mod clock;
+mod leaving;
 mod log;
 mod opened;
