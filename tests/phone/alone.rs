@@ -27,7 +27,6 @@ pub fn run(test: &str, told: &[(&str, String)]) {
 }
 
 /// The names of this process's threads, as the system knows them.
-#[cfg(target_os = "linux")]
 pub fn threads() -> Vec<String> {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     // One that has just ended has no name any more.
@@ -47,7 +46,6 @@ pub fn soon(what: &str, happened: impl Fn() -> bool) {
 }
 
 /// What this process holds open: names of files, kinds of sockets.
-#[cfg(target_os = "linux")]
 pub fn handles() -> Vec<String> {
     let entries = std::fs::read_dir("/proc/self/fd").unwrap();
     let links = entries.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());

@@ -10,8 +10,11 @@ mod ready;
 #[allow(dead_code)]
 mod world;
 
+#[cfg(target_os = "linux")]
 mod alone;
 mod clock;
+#[cfg(target_os = "linux")]
 mod leaving;
+#[cfg(target_os = "linux")]
 mod log;
 mod opened;
