@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bindings fmt
+.PHONY: help demo swift-demo test bench bindings fmt
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/virtual-channels
 ifndef CARGO_TARGET_DIR
@@ -19,7 +19,7 @@ debug := $(CARGO_TARGET_DIR)/debug
 export REGTEST := $(debug)/regtest
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 # OPERATOR, ESPLORA, FAUCET and UNIT reach the demo as environment variables, as make does with all variables it is given.
 # The profile is dev: it shares all its parts with `make test`, and the C code in it is optimised.
@@ -34,6 +34,12 @@ demo:
 	@cargo build --example demo
 	@BITCOIND="$$(scripts/bitcoind.sh)" $(debug)/examples/demo
 endif
+
+swift-demo: ## two wallets in a terminal through the view models of the apps, in Swift, with QR codes (OPERATOR= … as in make demo)
+	@scripts/prepare.sh rust swift $(if $(filter undefined,$(origin OPERATOR)),bitcoind)
+	@cargo build --workspace
+	@scripts/bindings.sh --built
+	@scripts/swift-demo.sh
 
 test: ## formatting, lints, licences, all Rust tests, the Kotlin test
 	@scripts/test.sh

@@ -27,7 +27,10 @@ if let release {
 let package = Package(
     name: "VirtualChannels",
     platforms: [.iOS(.v15), .macOS(.v12)],
-    products: [.library(name: "VirtualChannels", targets: ["VirtualChannels"])],
+    products: [
+        .library(name: "VirtualChannels", targets: ["VirtualChannels"]),
+        .library(name: "VirtualChannelsModel", targets: ["VirtualChannelsModel"]),
+    ],
     targets: [
         ffi,
         .target(
@@ -36,9 +39,19 @@ let package = Package(
             resources: [.copy("PrivacyInfo.xcprivacy")],
             linkerSettings: linked
         ),
+        // View models without a view: for the demo, the sample app, and whoever likes them.
+        .target(name: "VirtualChannelsModel", dependencies: ["VirtualChannels"], path: "Sources/ViewModel"),
+        // The life cycle of two wallets in a terminal.
+        .executableTarget(
+            name: "swift-demo", dependencies: ["VirtualChannels", "VirtualChannelsModel", "RegtestProgram", "QRText"],
+            path: "Sources/Demo"),
+        // QR codes for a terminal, which has no CoreImage.
+        .target(name: "QRText"),
+        // Starts the program `regtest`, for tests and the demo.
+        .target(name: "RegtestProgram", dependencies: ["VirtualChannels"], path: "Tests/RegtestProgram"),
         // A wallet in a process of its own, which a test kills in the middle of a payment.
         .executableTarget(name: "WalletChild", dependencies: ["VirtualChannels"], path: "Tests/WalletChild"),
-        .testTarget(name: "VirtualChannelsTests", dependencies: ["VirtualChannels", "WalletChild"]),
+        .testTarget(name: "VirtualChannelsTests", dependencies: ["VirtualChannels", "WalletChild", "RegtestProgram"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,4 +1,6 @@
 import Foundation
+// All tests of this target have it.
+@_exported import RegtestProgram
 import VirtualChannels
 import XCTest
 

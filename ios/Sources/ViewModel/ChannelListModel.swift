@@ -1,0 +1,60 @@
+import VirtualChannels
+
+/// What the list of channels shows.
+public struct ChannelListState: ScreenState {
+    /// The channels, the youngest first; `nil` until they are known.
+    public var rows: [ChannelRow]?
+    public var problem: String?
+    public var busy = false
+}
+
+/// The list of all channels, and what can be done with one.
+public final class ChannelListModel: Model<ChannelListState> {
+    private let wallet: Wallet
+
+    /// A model that shows nothing yet; ``follow()`` fills it.
+    public init(wallet: Wallet) {
+        self.wallet = wallet
+        super.init(ChannelListState())
+    }
+
+    /// Keeps the rows as the wallet has them until the task is cancelled or the wallet shut down. With SwiftUI: `.task { await model.follow() }`.
+    public func follow() async {
+        do {
+            for try await channels in wallet.channelStates() { show(channels) }
+        } catch {
+            update { $0.problem = sentence(error) }
+        }
+    }
+
+    /// Looks at chain and operator for every channel that has not ended.
+    public func refresh() async {
+        await act("refresh") {
+            let channels = try await wallet.channels()
+            show(channels)
+            for channel in channels where ![.settled, .refunded, .lost].contains(channel.state) {
+                _ = try await wallet.watch(channelId: channel.id)
+            }
+            show(try await wallet.channels())
+        }
+    }
+
+    /// Does what one of a row's buttons says.
+    public func act(_ action: ChannelRow.Action, on channel: String) async {
+        await act("\(action) \(channel)") {
+            switch action {
+            case .look: _ = try await wallet.watch(channelId: channel)
+            case .close: _ = try await wallet.closeChannel(channelId: channel)
+            case .refund: _ = try await wallet.refund(channelId: channel)
+            case .settle:
+                _ = try await wallet.settle()
+                _ = try await wallet.watch(channelId: channel)
+            }
+            show(try await wallet.channels())
+        }
+    }
+
+    private func show(_ channels: [ChannelInfo]) {
+        update { $0.rows = channels.reversed().map(ChannelRow.init) }
+    }
+}

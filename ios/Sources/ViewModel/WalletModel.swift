@@ -1,0 +1,98 @@
+import VirtualChannels
+
+/// Where the mnemonic is kept: the Keychain in an app, memory in a test.
+public protocol MnemonicSource: Sendable {
+    /// The twelve words. The first time it makes them (``generateMnemonic()``) and keeps them before it answers.
+    func mnemonic() async throws -> String
+}
+
+/// What the wallet's own screen shows.
+public struct WalletState: ScreenState {
+    /// Whether there is a wallet to work with.
+    public enum Phase: Sendable, Equatable {
+        /// Not opened yet, or shut down.
+        case closed
+        /// All other models can be used.
+        case open
+    }
+
+    /// Whether there is a wallet to work with.
+    public var phase = Phase.closed
+    /// What the wallet holds, as of the last refresh.
+    public var balance: Balance?
+    /// Coins that are sent here can be settled.
+    public var boardingAddress: String?
+    /// What the last settling brought.
+    public var settled: Settlement?
+    public var problem: String?
+    public var busy = false
+}
+
+/// Opens the wallet and keeps it in order.
+public final class WalletModel: Model<WalletState> {
+    /// The wallet, for the other models; `nil` until it is open.
+    public private(set) var wallet: Wallet?
+    private let config: WalletConfig
+    private let mnemonics: any MnemonicSource
+
+    /// A model of a wallet that is not open yet.
+    ///
+    /// - Parameters:
+    ///   - config: Where database, operator and chain server are; see ``WalletFiles`` for the database.
+    ///   - mnemonics: Asked once, when the wallet is opened.
+    public init(config: WalletConfig, mnemonics: any MnemonicSource) {
+        self.config = config
+        self.mnemonics = mnemonics
+        super.init(WalletState())
+    }
+
+    /// Opens the wallet and goes on with what was interrupted. Without a network it opens all the same, but for the first time.
+    public func open() async {
+        await act("open") {
+            guard wallet == nil else { return }
+            let opened = try await Wallet.open(config: config, mnemonic: mnemonics.mnemonic())
+            wallet = opened
+            let address = try await opened.boardingAddress()
+            update {
+                $0.phase = .open
+                $0.boardingAddress = address
+            }
+            _ = try await opened.resume()
+        }
+    }
+
+    /// Asks operator and chain what the wallet holds.
+    public func refresh() async {
+        await act("refresh") { try await look(opened()) }
+    }
+
+    /// Moves coins at the boarding address, and whatever channels left behind, into a batch: from then on it is final. Takes as long
+    /// as the operator's next batch.
+    public func settle() async {
+        await act("settle") {
+            let wallet = try opened()
+            let settlement = try await wallet.settle()
+            update { $0.settled = settlement }
+            try await look(wallet)
+        }
+    }
+
+    /// Ends: waits for what is under way and lets go of the database.
+    public func shutdown() async {
+        await act("shutdown") {
+            try await wallet?.shutdown()
+            wallet = nil
+            update { $0.phase = .closed }
+        }
+    }
+
+    private func opened() throws -> Wallet {
+        guard let wallet else { throw Problem("The wallet is not open") }
+        return wallet
+    }
+
+    private func look(_ wallet: Wallet) async throws {
+        let balance = try await wallet.balance()
+        update { $0.balance = balance }
+    }
+}
