@@ -1,15 +1,21 @@
 package org.example
 
+import java.util.concurrent.CompletableFuture
+import java.util.concurrent.TimeUnit
 import java.util.concurrent.atomic.AtomicInteger
 import kotlinx.coroutines.runBlocking
 import org.virtualchannels.Clock
 import org.virtualchannels.InviteRequest
+import org.virtualchannels.LogLevel
+import org.virtualchannels.LogRecord
+import org.virtualchannels.LogSink
 import org.virtualchannels.Network
 import org.virtualchannels.Parsed
 import org.virtualchannels.Wallet
 import org.virtualchannels.WalletConfig
 import org.virtualchannels.WalletException
 import org.virtualchannels.generateMnemonic
+import org.virtualchannels.setLogSink
 
 /**
  * What an app does with the library, in short: it is shrunk, renamed and run by the test.
@@ -21,6 +27,8 @@ fun main(arguments: Array<String>) = runBlocking {
     val config = WalletConfig(database, Network.REGTEST, operator, esplora)
     println("words: ${generateMnemonic().split(" ").size}")
     val clock = CountingClock()
+    val log = FirstRecord()
+    setLogSink(log, LogLevel.DEBUG)
     Wallet.open(config, generateMnemonic(), clock).use { wallet ->
         when (val read = wallet.parse(wallet.createInvite(InviteRequest(memo = "Coffee")))) {
             is Parsed.Invite -> println("invite: ${read.memo}")
@@ -33,6 +41,7 @@ fun main(arguments: Array<String>) = runBlocking {
         refused { wallet.channels() }
     }
     println("the clock was asked: ${clock.asked.get() > 0}")
+    println("logged: ${log.seen.get(20, TimeUnit.SECONDS).text.isNotEmpty()}")
     println("done")
 }
 
@@ -43,6 +52,14 @@ private class CountingClock : Clock {
     override fun unixSeconds(): ULong {
         asked.incrementAndGet()
         return (System.currentTimeMillis() / 1_000).toULong()
+    }
+}
+
+private class FirstRecord : LogSink {
+    val seen = CompletableFuture<LogRecord>()
+
+    override fun log(record: LogRecord) {
+        seen.complete(record)
     }
 }
 

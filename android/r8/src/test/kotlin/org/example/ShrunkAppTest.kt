@@ -41,7 +41,7 @@ class ShrunkAppTest {
         assertEquals(0, before.status, before.errors)
         assertEquals(0, after.status, after.errors)
         assertEquals(before.lines, after.lines)
-        assertEquals(listOf("the clock was asked: true", "done"), after.lines.takeLast(2))
+        assertEquals(listOf("the clock was asked: true", "logged: true", "done"), after.lines.takeLast(3))
         assertTrue(after.lines.any { "org.virtualchannels.WalletException\$InvalidText" in it }, after.lines.toString())
 
         // It was really shrunk, and what need not keep its name has another.
