@@ -52,6 +52,7 @@ let package = Package(
         // A wallet in a process of its own, which a test kills in the middle of a payment.
         .executableTarget(name: "WalletChild", dependencies: ["VirtualChannels"], path: "Tests/WalletChild"),
         .testTarget(name: "VirtualChannelsTests", dependencies: ["VirtualChannels", "WalletChild", "RegtestProgram"]),
+        .testTarget(name: "ViewModelTests", dependencies: ["VirtualChannels", "VirtualChannelsModel", "RegtestProgram", "QRText"]),
     ],
     swiftLanguageModes: [.v6]
 )

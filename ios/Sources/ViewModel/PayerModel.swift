@@ -113,8 +113,12 @@ public final class PayerModel: Model<PayerState> {
     }
 
     /// Pays, offline. Pressed again, it shows the same payment; ``next()`` comes before another one.
-    public func pay(channel: String, amount: Sats, memo: String? = nil) async {
+    ///
+    /// - Parameter paymentId: For an app that had kept ``PayerState/paymentId`` when it was killed, and does not know whether that
+    ///   payment was made.
+    public func pay(channel: String, amount: Sats, memo: String? = nil, paymentId: String? = nil) async {
         await act("pay") {
+            if let paymentId { update { $0.paymentId = paymentId } }
             show(try await wallet.pay(channelId: channel, amount: amount, paymentId: state.paymentId, memo: memo))
         }
     }

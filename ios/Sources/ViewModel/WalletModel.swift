@@ -1,3 +1,4 @@
+import Foundation
 import VirtualChannels
 
 /// Where the mnemonic is kept: the Keychain in an app, memory in a test.
@@ -18,8 +19,10 @@ public struct WalletState: ScreenState {
 
     /// Whether there is a wallet to work with.
     public var phase = Phase.closed
-    /// What the wallet holds, as of the last refresh.
+    /// What the wallet holds, as it was seen last: without a network also by an earlier run of the app.
     public var balance: Balance?
+    /// When that was, in unix seconds.
+    public var balanceAt: UInt64?
     /// Coins that are sent here can be settled.
     public var boardingAddress: String?
     /// What the last settling brought.
@@ -53,9 +56,12 @@ public final class WalletModel: Model<WalletState> {
             let opened = try await Wallet.open(config: config, mnemonic: mnemonics.mnemonic())
             wallet = opened
             let address = try await opened.boardingAddress()
+            let last = try await opened.lastBalance()
             update {
                 $0.phase = .open
                 $0.boardingAddress = address
+                $0.balance = last?.balance
+                $0.balanceAt = last?.at
             }
             _ = try await opened.resume()
         }
@@ -93,6 +99,10 @@ public final class WalletModel: Model<WalletState> {
 
     private func look(_ wallet: Wallet) async throws {
         let balance = try await wallet.balance()
-        update { $0.balance = balance }
+        let now = UInt64(Date().timeIntervalSince1970)
+        update {
+            $0.balance = balance
+            $0.balanceAt = now
+        }
     }
 }

@@ -1,0 +1,121 @@
+import VirtualChannels
+import VirtualChannelsModel
+import XCTest
+
+/// The whole life of a channel through the screens of two phones, once undisturbed, and once with both apps killed before each step.
+final class LifeCycleModelTests: ModelStory, @unchecked Sendable {
+    private static let funding: Sats = 200_000
+    private static let capacity: Sats = 100_000
+
+    func testAChannelFromInviteToSettling() async throws {
+        try await onMain { [self] in
+            try await story(killing: false)
+        }
+    }
+
+    func testBothAppsAreKilledBetweenAnyTwoSteps() async throws {
+        try await onMain { [self] in
+            try await story(killing: true)
+        }
+    }
+
+    @MainActor
+    private func story(killing: Bool) async throws {
+        let (payer, receiver) = (try await phone("payer"), try await phone("receiver"))
+        func between() async throws {
+            guard killing else { return }
+            try await payer.kill()
+            try await receiver.kill()
+        }
+        try await fund(payer, Self.funding, between: between)
+        try await between()
+        let invite = try await receiver.showInvite(memo: "Coffee")
+        try await between()
+        let offer = try await payer.showOffer(for: invite, capacity: Self.capacity, funding: .batch)
+        XCTAssertNil(offer.channel)
+        try await between()
+        let accept = try await receiver.showAccept(of: offer.text)
+        try await between()
+        let channel = try await payer.open(accept: accept)
+        try await between()
+        try await regtest.mine()
+        for phone in [payer, receiver] {
+            try await eventually("the channel to be open") { try await phone.row(channel).isOpen }
+        }
+
+        var paid: Sats = 0
+        for amount: Sats in [1_000, 50, 70] {
+            try await between()
+            let payment = try await payer.showPayment(channel, amount, memo: "a memo")
+            try await between()
+            let taken = try await receiver.take(payment)
+            XCTAssertEqual(taken, amount)
+            paid = paid + amount
+            XCTAssertEqual(receiver.receiver.state.screen, .received(channel: channel, increase: amount, total: paid, memo: "a memo"))
+            try await between()
+            await payer.payer.scanned(try await receiver.showReceipt(channel))
+            XCTAssertEqual(payer.payer.state.notice, "The receiver confirms \(paid)")
+        }
+        // What was on the payer's screen can be had again, and brings nothing twice.
+        try await between()
+        await payer.payer.showLatest(channel: channel)
+        guard case .payment(_, let latest, paid, Self.capacity - paid) = payer.payer.state.screen else {
+            return XCTFail("\(payer.payer.state)")
+        }
+        let again = try await receiver.take(latest)
+        XCTAssertEqual(again, 0)
+
+        try await between()
+        await receiver.receiver.close(channel: channel)
+        XCTAssertNil(receiver.receiver.state.problem)
+        try await between()
+        for phone in [payer, receiver] {
+            let row = try await phone.row(channel)
+            XCTAssertEqual(row.actions.first, .settle)
+            await phone.list.act(.settle, on: channel)
+            XCTAssertNil(phone.list.state.problem)
+            try await between()
+        }
+        try await regtest.mine()
+        for (phone, amount) in [(receiver, paid), (payer, Self.funding - paid)] {
+            try await eventually("final money") {
+                await phone.wallet.refresh()
+                return phone.wallet.state.balance?.settled == amount
+            }
+            try await eventually("the channel's end") { try await phone.row(channel).state == "settled" }
+        }
+        await payer.shutdown()
+        await receiver.shutdown()
+    }
+
+    func testARefundAfterTheLocktime() async throws {
+        try await onMain { [self] in
+            let (payer, receiver) = (try await phone("payer"), try await phone("receiver"))
+            try await fund(payer, Self.funding)
+            let invite = try await receiver.showInvite()
+            let offer = try await payer.showOffer(for: invite, capacity: Self.capacity, funding: .offchain)
+            let channel = try XCTUnwrap(offer.channel)
+            // The receiver has not seen the offer when the payer's app is killed: it is shown again.
+            try await payer.kill()
+            await payer.payer.showOffer(channel: channel)
+            guard case .offer(let text, channel) = payer.payer.state.screen else { return XCTFail("\(payer.payer.state)") }
+            await receiver.receiver.scanned(text)
+            XCTAssertEqual(receiver.receiver.state.screen, .opened(channel: channel))
+
+            await payer.list.act(.refund, on: channel)
+            let problem = try XCTUnwrap(payer.list.state.problem)
+            XCTAssertTrue(problem.hasPrefix("The locktime ") && problem.hasSuffix("."), problem)
+            let locktime = try await XCTUnwrap(payer.wallet.wallet).channel(channelId: channel).locktime
+            let now = UInt64(Date().timeIntervalSince1970)
+            // The chain's clock is the median of eleven blocks.
+            try await regtest.mine(11, afterSeconds: Int(locktime - now) + 60)
+            await payer.list.act(.refund, on: channel)
+            XCTAssertNil(payer.list.state.problem)
+            let row = try XCTUnwrap(payer.list.state.rows?.first)
+            XCTAssertEqual(row.state, "taken back")
+            XCTAssertNil(row.deadline)
+            await payer.shutdown()
+            await receiver.shutdown()
+        }
+    }
+}

@@ -1,0 +1,83 @@
+import VirtualChannels
+import XCTest
+
+@testable import VirtualChannelsModel
+
+/// How a screen hears of changes, and what a row says.
+final class StateTests: ModelStory, @unchecked Sendable {
+    func testAListenerGetsTheStateNowAndAfterEachChange() async throws {
+        try await onMain { [self] in
+            let phone = try await phone("payer")
+            var states = phone.payer.states.makeAsyncIterator()
+            let first = await states.next()
+            XCTAssertEqual(first, phone.payer.state)
+            await phone.payer.scanned("nonsense")
+            // Only the latest one is kept for who did not listen.
+            let second = await states.next()
+            XCTAssertEqual(second, phone.payer.state)
+            XCTAssertNotNil(second?.problem)
+            await phone.shutdown()
+        }
+    }
+
+    func testStatesEndWithTheModel() async throws {
+        try await onMain { [self] in
+            let phone = try await phone("payer")
+            var model: PayerModel? = PayerModel(wallet: try XCTUnwrap(phone.wallet.wallet))
+            var states = try XCTUnwrap(model?.states).makeAsyncIterator()
+            _ = await states.next()
+            model = nil
+            let end = await states.next()
+            XCTAssertNil(end)
+            await phone.shutdown()
+        }
+    }
+
+    func testTheListFollowsTheWallet() async throws {
+        try await onMain { [self] in
+            let (payer, receiver) = (try await phone("payer"), try await phone("receiver"))
+            let list = payer.list
+            let following = Task { await list.follow() }
+            try await eventually("an empty list") { list.state.rows == [] }
+            let channel = try await openedOffchain(payer, receiver)
+            try await eventually("the channel") { list.state.rows?.first?.id == channel }
+            _ = try await payer.showPayment(channel, 1_000)
+            // Nobody asked the list to look again.
+            try await eventually("the payment") { list.state.rows?.first?.paid == 1_000 }
+            XCTAssertEqual(list.state.rows?.first?.remaining, 49_000)
+            await payer.shutdown()
+            // The list ends with the wallet, and without a complaint.
+            await following.value
+            XCTAssertNil(list.state.problem)
+            await receiver.shutdown()
+        }
+    }
+
+    func testEveryStateHasWordsADeadlineAndAdvice() {
+        let states: [ChannelState] = [.confirming, .open, .closing, .closed, .settled, .refunding, .refunded, .exiting, .lost]
+        for role in [Role.payer, .receiver] {
+            for state in states {
+                let row = ChannelRow(channel(role, state))
+                XCTAssertFalse(row.state.isEmpty || row.next.isEmpty)
+                XCTAssertEqual(row.shortId, "01234567")
+                XCTAssertEqual(row.deadline == nil, [.settled, .refunded, .lost].contains(state), "\(state)")
+                XCTAssertEqual(row.actions.isEmpty, [.settled, .lost].contains(state), "\(state)")
+                // Only the receiver closes, and only the payer takes back.
+                XCTAssertFalse(row.actions.contains(role == .payer ? .close : .refund) && state == .open)
+            }
+        }
+        XCTAssertEqual(
+            ChannelRow(channel(.payer, .open)).deadline,
+            "pays until 2023-11-14 22:13 UTC, can be taken back from 2023-11-14 23:13 UTC")
+        XCTAssertEqual(ChannelRow(channel(.receiver, .open, unit: .blocks)).deadline, "close before block 1700000000")
+        XCTAssertEqual(Set(ChannelRow.Action.allCases.map(\.title)).count, ChannelRow.Action.allCases.count)
+    }
+
+    private func channel(_ role: Role, _ state: ChannelState, unit: TimeUnit = .seconds) -> ChannelInfo {
+        ChannelInfo(
+            id: String(repeating: "0123456789abcdef", count: 4), role: role, state: state, fundingKind: .batch,
+            funding: "\(String(repeating: "0", count: 64)):0", unit: unit, capacity: 1_000, amount: 100, highest: 100, remaining: 900,
+            locktime: 1_700_003_600, expiry: 1_700_007_200, closeBy: 1_700_000_000, exitBy: 1_700_005_000, takesMoneyUntil: nil,
+            levels: 1, exitVbytes: 100, exitTime: 1, watchBy: nil, acknowledged: true, resultTxid: nil, createdAt: 1_699_999_999)
+    }
+}
