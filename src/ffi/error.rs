@@ -219,6 +219,9 @@ pub enum WalletError {
     /// The wallet was closed, by `shutdown` or by letting go of it.
     #[error("the wallet is closed")]
     Closed,
+    /// Between `release_database` and `reopen_database`: nothing is wrong; what was under way goes on with `resume`.
+    #[error("the database is released: reopen it first")]
+    DatabaseReleased,
     /// The file was made with another mnemonic, network or operator.
     #[error("the database belongs to another wallet: {reason}")]
     OtherWallet { reason: String },
@@ -419,6 +422,7 @@ impl From<StoreError> for WalletError {
             E::ReadOnly => Self::DatabaseReadOnly,
             E::Busy => Self::DatabaseBusy,
             E::Closed => Self::Closed,
+            E::Released => Self::DatabaseReleased,
             E::OtherWallet | E::OtherNetwork { .. } | E::OtherOperator { .. } => Self::OtherWallet { reason: text },
             E::CoinLocked { outpoint, .. } => Self::CoinLocked { outpoint: outpoint.to_string() },
             E::InviteUsed => Self::InviteUsed,

@@ -114,6 +114,20 @@ impl Wallet {
         self.runtime.run(told::call("shutdown", async move { Ok(inner.shutdown().await?) })).await
     }
 
+    /// Lets go of the database for a while: no lock, no open file. For iOS, which ends an app that holds the lock of a
+    /// shared file when it is suspended. Waits for what is being written, never for the network. Calls from then on
+    /// answer `DatabaseReleased` (only [`Wallet::next_event`] goes on waiting), and so does what is under way when it
+    /// comes to its next step. Also after an error nothing is held.
+    pub async fn release_database(&self) -> Result<(), WalletError> {
+        self.local(|wallet| Ok(wallet.release_database()?)).await
+    }
+
+    /// Picks up the database again; what another process changed meanwhile is seen. Then call [`Wallet::resume`].
+    /// Answers `OtherWallet` when the file is another wallet's, and stays released after any error.
+    pub async fn reopen_database(&self) -> Result<(), WalletError> {
+        self.local(|wallet| Ok(wallet.reopen_database()?)).await
+    }
+
     /// The Ark address to be paid at.
     pub async fn ark_address(&self) -> Result<String, WalletError> {
         self.local(|wallet| Ok(wallet.ark_address()?)).await
@@ -348,7 +362,8 @@ impl Wallet {
         self.local(move |wallet| Ok(wallet.parse(&text)?.into())).await
     }
 
-    /// The next event; waits until there is one, and answers `Closed` when the wallet is closed.
+    /// The next event; waits until there is one, also while the database is released, and answers `Closed` when the
+    /// wallet is closed.
     pub async fn next_event(self: Arc<Self>) -> Result<Event, WalletError> {
         let (inner, runtime) = (self.inner.clone(), self.runtime.clone());
         // Who waits does not keep the wallet open.

@@ -31,6 +31,8 @@ pub enum StoreError {
     Moved,
     #[error("the wallet is closed")]
     Closed,
+    #[error("the database is released: reopen it first")]
+    Released,
     #[error("{what} is not in the database")]
     NotFound { what: &'static str },
     #[error("{what} is in the database already, with other content")]
@@ -87,6 +89,7 @@ impl StoreError {
                 | Self::Io { .. }
                 | Self::Moved
                 | Self::Closed
+                | Self::Released
                 | Self::Corrupt { .. }
                 | Self::NotOurs
                 | Self::Sqlite { .. }

@@ -17,6 +17,7 @@ mod db;
 mod error;
 mod events;
 mod flows;
+mod held;
 mod hot;
 mod invites;
 mod keys;
@@ -26,11 +27,14 @@ mod open;
 mod payment_ring;
 mod place;
 mod rare;
+mod release;
 mod words;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use held::{Held, OpenFile};
 use rusqlite::Connection;
 
 pub use channels::{ChannelRecord, ChannelRow};
@@ -50,9 +54,13 @@ pub use words::{ChannelState, FlowKind, FundingKind, Role, ScriptKind};
 
 /// The wallet's database file. Shared between threads by reference; they take turns.
 pub struct Store {
-    connection: Mutex<Option<Connection>>,
-    place: place::Place,
+    path: PathBuf,
+    held: Mutex<Held>,
     changes: changes::Changes,
+    /// Calls of [`Store::release`] that wait for their turn: nothing new begins before them.
+    releasing: AtomicUsize,
+    closing: AtomicBool,
+    reopened: AtomicU64,
 }
 
 impl Store {
@@ -61,31 +69,36 @@ impl Store {
     /// Refuses foreign files, files of a newer version, corrupt files and files that cannot be written, and leaves
     /// them as they were.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = Mutex::new(Some(open::open(path)?));
-        Ok(Self { connection, place: place::Place::of(path)?, changes: changes::Changes::default() })
+        // Absolute, so that no name (":memory:", "file:…") has a meaning of its own, now or when it is opened again.
+        let path = std::path::absolute(path).map_err(|error| StoreError::CannotOpen { detail: error.to_string() })?;
+        let connection = open::open(&path)?;
+        let file = OpenFile { connection, place: place::Place::of(&path)? };
+        let held = Mutex::new(Held::Open(Box::new(file)));
+        Ok(Self {
+            path,
+            held,
+            changes: changes::Changes::default(),
+            releasing: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
+            reopened: AtomicU64::new(0),
+        })
     }
 
-    /// Moves all changes into the main file and lets go of it. Waits for the call that is running; later calls answer
-    /// [`StoreError::Closed`], closing again does nothing. Nothing is lost when this is never called.
+    /// Moves all changes into the main file and lets go of it for good. Waits for the call that is running; later calls
+    /// answer [`StoreError::Closed`], closing again does nothing. Nothing is lost when this is never called.
     pub fn close(&self) -> Result<(), StoreError> {
-        let held = self.lock().take();
+        self.closing.store(true, Ordering::SeqCst);
+        let closed = self.leave(Held::Closed, BUSY_TIMEOUT);
         self.changes.close();
-        let Some(connection) = held else { return Ok(()) };
-        // Another process that is reading right now only means that this one leaves the log behind.
-        let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        let closed = connection.close().map_err(|(_, error)| error);
-        checkpoint.and(closed).map_err(StoreError::from).or_else(|error| match error {
-            StoreError::Busy => Ok(()),
-            other => Err(other),
-        })
+        closed
     }
 
     /// Runs `f` on one consistent state of the file. Do not call the store inside `f`: it would wait for itself.
     pub fn read<R, E: From<StoreError>>(&self, f: impl FnOnce(&Db<'_>) -> Result<R, E>) -> Result<R, E> {
-        let guard = self.lock();
-        let connection = guard.as_ref().ok_or(StoreError::Closed)?;
-        let transaction = Transaction::begin(connection, "BEGIN DEFERRED")?;
-        let answer = f(&Db::new(connection, false));
+        let held = self.turn()?;
+        let file = held.open()?;
+        let transaction = Transaction::begin(&file.connection, "BEGIN DEFERRED")?;
+        let answer = f(&Db::new(&file.connection, false));
         drop(transaction);
         answer
     }
@@ -95,30 +108,42 @@ impl Store {
     /// [`StoreError::Moved`] means that the file was moved or deleted meanwhile: nothing may rest on the transaction.
     pub fn write<R, E: From<StoreError>>(&self, f: impl FnOnce(&Db<'_>) -> Result<R, E>) -> Result<R, E> {
         let change = self.changes.begin();
-        let guard = self.lock();
-        let connection = guard.as_ref().ok_or(StoreError::Closed)?;
-        self.place.check()?;
-        let transaction = Transaction::begin(connection, "BEGIN IMMEDIATE")?;
-        let db = Db::new(connection, true);
+        let held = self.turn()?;
+        let file = held.open()?;
+        file.place.check()?;
+        let transaction = Transaction::begin(&file.connection, "BEGIN IMMEDIATE")?;
+        let db = Db::new(&file.connection, true);
         let answer = f(&db)?;
         transaction.commit()?;
         if db.committed() {
             change.happened();
         }
-        self.place.check()?;
+        file.place.check()?;
         Ok(answer)
     }
 
     /// Waits until something was changed through this store after version `seen`, and answers the version it is now;
     /// at once when it is another one already, which it is for 0. Changes by other stores of the same file do not
-    /// count. [`StoreError::Closed`] once the store is closed.
+    /// count, but [`Store::reopen`] counts as one. [`StoreError::Closed`] once the store is closed.
     pub async fn next_change(&self, seen: u64) -> Result<u64, StoreError> {
         self.changes.next(seen).await
     }
 
+    /// The file, for a call that begins now: not before those that want to let go of it.
+    fn turn(&self) -> Result<MutexGuard<'_, Held>, StoreError> {
+        let held = self.held();
+        if self.closing.load(Ordering::SeqCst) {
+            return Err(StoreError::Closed);
+        }
+        if self.releasing.load(Ordering::SeqCst) > 0 {
+            return Err(StoreError::Released);
+        }
+        Ok(held)
+    }
+
     /// A panic in another thread's closure has been rolled back, so the connection behind the poison is sound.
-    fn lock(&self) -> MutexGuard<'_, Option<Connection>> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

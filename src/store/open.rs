@@ -20,12 +20,16 @@ pub(super) const MAX_LENGTH: usize = 4 * 1024 * 1024;
 /// "VCHN"; set by the first migration.
 const APPLICATION_ID: i64 = 0x5643_484e;
 
+/// Opens the file at an absolute path, or creates it.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
-    // Absolute, so that no name (":memory:", "file:…") has a meaning of its own.
-    let path = std::path::absolute(path).map_err(|error| from_io(&error))?;
-    create(&path)?;
+    create(path)?;
+    existing(path)
+}
+
+/// Opens the file at an absolute path; creates none.
+pub(super) fn existing(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    let mut connection = Connection::open_with_flags(&path, flags)?;
+    let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
     connection.set_prepared_statement_cache_capacity(96);

@@ -212,7 +212,7 @@ impl Wallet {
         let left = Duration::from_secs(opening.valid_until.saturating_sub(self.now().wall));
         let deadline = Instant::now() + left.min(Duration::from_secs(24 * 3600));
         let mut observer = CosignObserver { wallet: self.clone(), id, data, offer, info: self.info()? };
-        let mut stream = Some(stream);
+        let (mut stream, mut resumed) = (Some(stream), resumed);
         let error = loop {
             let Some(open) = stream.take() else {
                 // Broken with a batch under way: it may have failed, and then the payer tries again.
@@ -224,6 +224,7 @@ impl Wallet {
                 }
                 continue;
             };
+            let reopened = self.store.reopened();
             let ended = tokio::select! {
                 () = self.look_for_channel(id, resumed) => return Ok(()),
                 ended = cosign(operator, open, &plan, deadline, &mut observer) => ended,
@@ -231,9 +232,18 @@ impl Wallet {
             match ended {
                 Ok(outcome) => {
                     let outcome = OutcomeData::of(&outcome, self.timestamp());
-                    return self.complete_opening(id, &outcome, Role::Receiver).map(drop);
+                    let complete = || self.complete_opening(id, &outcome, Role::Receiver);
+                    return self.across_release(complete).await.map(drop);
                 }
                 Err(error) if error.may_be_committed() && Instant::now() < deadline => {}
+                // The database was let go of: this batch may be made without a trace of it in the journal.
+                Err(error) if self.was_released(reopened) => {
+                    self.until_reopened().await?;
+                    resumed = true;
+                    if Instant::now() >= deadline {
+                        break error;
+                    }
+                }
                 Err(error) => break error,
             }
         };
@@ -263,10 +273,13 @@ impl Wallet {
         }
     }
 
-    /// Whether the channel is in the operator's books, or they cannot be seen.
+    /// Whether the channel is in the operator's books, or they (or the journal) cannot be seen.
     async fn may_have_opened(&self, id: [u8; 32]) -> bool {
-        let Ok(Some(flow)) = self.store.read(|db| db.flow(&id)) else { return false };
-        !matches!(self.find_opened(&flow, Role::Receiver).await, Ok(Found::Nothing))
+        match self.store.read(|db| db.flow(&id)) {
+            Ok(Some(flow)) => !matches!(self.find_opened(&flow, Role::Receiver).await, Ok(Found::Nothing)),
+            Ok(None) => false,
+            Err(_) => true,
+        }
     }
 
     /// The Accept ended without a channel. An attempt whose branch is stored stays, to be looked up: then `false`.

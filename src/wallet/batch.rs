@@ -18,7 +18,7 @@ use crate::channel::{ChannelTerms, Delay, OperatorInfo};
 use crate::operator::{
     BatchInput, BatchObserver, BatchOutcome, BatchOutput, BatchPlan, InputKind, OperatorError, Veto, join,
 };
-use crate::store::{Flow, FlowKind};
+use crate::store::{Flow, FlowKind, StoreError};
 
 /// The steps of a batch flow.
 pub(super) mod step {
@@ -153,6 +153,7 @@ impl Wallet {
             Some(opening) => Some(crate::channel::Offer::parse(&opening.offer)?.terms),
             None => None,
         };
+        let reopened = self.store.reopened();
         let mut observer = Observer { wallet: self.clone(), id, data: data.clone(), terms, info: info.clone() };
         match join(operator, &plan, &mut observer).await {
             Ok(outcome) => {
@@ -177,6 +178,8 @@ impl Wallet {
                     }
                 }
             }
+            // The branches could not be stored, so nothing was signed away; resuming goes on.
+            Err(OperatorError::Veto { .. }) if self.was_released(reopened) => Err(StoreError::Released.into()),
             Err(error) => {
                 // The veto or failure came before anything irrevocable: back to the start, whatever was stored.
                 self.abandon(id, &observer.data)?;

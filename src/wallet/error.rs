@@ -86,4 +86,17 @@ pub enum WalletError {
     TooMany { limit: usize },
 }
 
+impl WalletError {
+    /// Whether the database was released ([`super::Wallet::release_database`]): nothing is wrong, it is to be gone on
+    /// with later.
+    pub fn is_released(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Released))
+    }
+
+    /// Whether a batch is left as it is, for resuming to go on with.
+    pub(super) fn is_for_later(&self) -> bool {
+        self.is_released() || matches!(self, Self::BatchUndecided { .. })
+    }
+}
+
 pub(super) type Result<T> = std::result::Result<T, WalletError>;

@@ -126,17 +126,19 @@ impl Wallet {
         Ok(events)
     }
 
-    /// The next event; waits until there is one. Answers [`StoreError::Closed`] once the wallet is closed.
+    /// The next event; waits until there is one, also while the database is released. Answers [`StoreError::Closed`]
+    /// once the wallet is closed.
     pub async fn next_event(&self) -> Result<Event> {
         loop {
             let bell = self.events.bell.notified();
             if self.events.is_closed() {
                 return Err(StoreError::Closed.into());
             }
-            if let Some(event) = self.first_event()? {
-                return Ok(event);
+            match self.first_event() {
+                Ok(Some(event)) => return Ok(event),
+                Err(error) if !error.is_released() => return Err(error),
+                Ok(None) | Err(_) => bell.await,
             }
-            bell.await;
         }
     }
 

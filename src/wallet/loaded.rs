@@ -37,13 +37,18 @@ impl Wallet {
         if let Some(found) = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(id) {
             return Ok(found.clone());
         }
+        let reopened = self.store.reopened();
         let row = self.store.read(|db| db.channel(id))?.ok_or(WalletError::NotFound)?;
         let loaded = Arc::new(self.load(row.record)?);
         if row.hot.state == ChannelState::Confirming {
             // Its expiry is still to be learned, perhaps by another process.
             return Ok(loaded);
         }
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).insert(*id, loaded.clone());
+        let mut all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another process may have had the file since it was read.
+        if self.store.reopened() == reopened {
+            all.insert(*id, loaded.clone());
+        }
         Ok(loaded)
     }
 

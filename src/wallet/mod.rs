@@ -32,6 +32,7 @@ mod propose;
 mod quote;
 mod receive;
 mod refund;
+mod release;
 mod resume;
 mod retry;
 mod seen_close;
@@ -87,6 +88,8 @@ pub struct Inner {
     opened: (u64, u64),
     loaded: Mutex<HashMap<ChannelId, Arc<LoadedChannel>>>,
     events: events::Notices,
+    /// Rings when the database is held again after [`Wallet::release_database`].
+    returned: tokio::sync::Notify,
     /// Co-signing in the background; ended by [`Wallet::close`].
     tasks: Mutex<JoinSet<()>>,
     /// Which of them co-signs for which offer: one each, since two would spoil each other's session.
@@ -160,6 +163,7 @@ impl Wallet {
             opened: (running, seen.wall),
             loaded: Mutex::new(HashMap::new()),
             events: events::Notices::default(),
+            returned: tokio::sync::Notify::new(),
             tasks: Mutex::new(JoinSet::new()),
             cosigning: Mutex::new(HashMap::new()),
             flow: tokio::sync::Mutex::new(()),
@@ -172,10 +176,12 @@ impl Wallet {
         tasks.abort_all();
         drop(tasks);
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let closed = self.store.close();
         if self.events.close() {
             note!(Info, "closes a wallet");
         }
-        Ok(self.store.close()?)
+        self.returned.notify_waiters();
+        Ok(closed?)
     }
 
     /// Waits for the flow that is running, at most about two minutes, then closes.

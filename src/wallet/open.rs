@@ -72,7 +72,7 @@ impl Wallet {
         loop {
             let mut error = match self.run_batch(id).await {
                 Ok(outcome) => return self.complete_opening(id, &outcome, Role::Payer),
-                Err(error @ WalletError::BatchUndecided { .. }) => return Err(error),
+                Err(error) if error.is_for_later() => return Err(error),
                 Err(error) => error,
             };
             let flow = self.store.read(|db| db.flow(&id))?.ok_or(WalletError::NotFound)?;

@@ -185,7 +185,7 @@ impl Wallet {
                     self.end_batch(id, data)?;
                     return Ok(outcome);
                 }
-                Err(error @ WalletError::BatchUndecided { .. }) => return Err(error),
+                Err(error) if error.is_for_later() => return Err(error),
                 Err(error) => {
                     if let Some(pause) = retry.after(&error) {
                         note!(Warn, "flow {}: again in {} s: {error}", id.as_hex(), pause.as_secs());

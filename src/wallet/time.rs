@@ -48,14 +48,18 @@ impl Wallet {
         }
         let wall = keepable(wall, tip.median_time_past, self.config.network);
         let seen = SeenTime { wall, height: u64::from(tip.height), median: tip.median_time_past };
-        let highest = self.store.write(|db| db.see_time(seen))?;
+        Ok(self.take_seen(self.store.write(|db| db.see_time(seen))?))
+    }
+
+    /// Takes over what the store has seen, where it is higher.
+    pub(super) fn take_seen(&self, highest: SeenTime) -> Now {
         let mut cached = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *cached = Now {
             wall: cached.wall.max(highest.wall),
             height: cached.height.max(highest.height),
             median_time: cached.median_time.max(highest.median),
         };
-        Ok(*cached)
+        *cached
     }
 }
 

@@ -18,3 +18,4 @@ mod leaving;
 #[cfg(target_os = "linux")]
 mod log;
 mod opened;
+mod release;

@@ -23,6 +23,8 @@ mod paying_again;
 mod paying_files;
 mod receiving;
 mod refunding;
+mod releasing;
+mod releasing_flows;
 mod sums;
 mod two_processes;
 mod world;

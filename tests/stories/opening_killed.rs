@@ -86,7 +86,7 @@ async fn payer_reopened(phase: Phase, reached: Step) {
 }
 
 /// Until the wallet has shown this progress; each is shown once.
-async fn wait_for(wallet: &Wallet, reached: Step) {
+pub async fn wait_for(wallet: &Wallet, reached: Step) {
     tokio::time::timeout(Duration::from_secs(30), async {
         loop {
             let event = wallet.next_event().await.expect("events");

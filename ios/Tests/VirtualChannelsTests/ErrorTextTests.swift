@@ -22,7 +22,7 @@ final class ErrorTextTests: XCTestCase {
         XCTAssertEqual(names.count, Self.count)
     }
 
-    private static let count = 71
+    private static let count = 72
 
     private static func name(_ error: WalletError) -> String {
         switch error {
@@ -93,6 +93,7 @@ final class ErrorTextTests: XCTestCase {
         case .DatabaseCorrupt: "DatabaseCorrupt"
         case .DatabaseFull: "DatabaseFull"
         case .DatabaseReadOnly: "DatabaseReadOnly"
+        case .DatabaseReleased: "DatabaseReleased"
         case .DatabaseBusy: "DatabaseBusy"
         case .DatabaseFailed: "DatabaseFailed"
         case .TooMany: "TooMany"

@@ -117,6 +117,7 @@ enum WalletErrors {
         (.DatabaseCorrupt(what: "a row"), "the database is corrupt: a row"),
         (.DatabaseFull, "no space left for the database"),
         (.DatabaseReadOnly, "the database cannot be written"),
+        (.DatabaseReleased, "the database is released: reopen it first"),
         (.DatabaseBusy, "the database is in use by another process that does not let go"),
         (.DatabaseFailed(reason: "disk"), "the database: disk"),
         (.TooMany(limit: 1_000), "at most 1000 at once"),

@@ -24,7 +24,8 @@ fn the_settings_that_make_a_commit_durable() {
     ] {
         assert_eq!(number(&store, &format!("PRAGMA {pragma}")), value, "{pragma}");
     }
-    let mode: String = store.lock().as_ref().unwrap().query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    let mode: String =
+        store.held().open().unwrap().connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
     assert_eq!(mode, "wal");
 }
 
@@ -122,7 +123,7 @@ fn closing_lets_go_of_the_file() {
 fn a_process_that_never_lets_go_is_named() {
     let Fresh { store, path } = fresh();
     let other = Store::open(&path).unwrap();
-    store.lock().as_ref().unwrap().busy_timeout(std::time::Duration::from_millis(50)).unwrap();
+    store.held().open().unwrap().connection.busy_timeout(std::time::Duration::from_millis(50)).unwrap();
     other
         .write(|_| {
             assert_eq!(store.write(|db| db.set_meta("a", b"b")), Err(StoreError::Busy));

@@ -3,6 +3,7 @@
 mod durability;
 mod lifecycle;
 mod payment;
+mod release;
 mod tables;
 
 use std::cell::RefCell;
@@ -70,9 +71,9 @@ fn put(db: &Db<'_>, update: &ChannelUpdate) -> Result<(), StoreError> {
 
 /// Runs SQL behind the back of the store.
 fn raw(store: &Store, sql: &str) -> rusqlite::Result<()> {
-    store.lock().as_ref().unwrap().execute_batch(sql)
+    store.held().open().unwrap().connection.execute_batch(sql)
 }
 
 fn number(store: &Store, sql: &str) -> i64 {
-    store.lock().as_ref().unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+    store.held().open().unwrap().connection.query_row(sql, [], |row| row.get(0)).unwrap()
 }
