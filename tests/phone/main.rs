@@ -18,4 +18,5 @@ mod leaving;
 #[cfg(target_os = "linux")]
 mod log;
 mod opened;
+#[cfg(target_os = "linux")]
 mod release;

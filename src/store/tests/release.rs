@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use super::*;
 
 /// What this process has open of the store's files.
+#[cfg(target_os = "linux")]
 fn handles(path: &std::path::Path) -> Vec<PathBuf> {
     let path = path.canonicalize().unwrap();
     let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
@@ -20,6 +21,7 @@ fn meta(store: &Store) -> Result<Option<Vec<u8>>, StoreError> {
     store.read(|db| db.meta("a"))
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn nothing_is_held_and_everything_is_in_the_file() {
     let Fresh { store, path } = fresh();
@@ -82,6 +84,7 @@ fn a_file_that_is_gone_is_not_made_anew() {
     assert_eq!((store.reopen(any), meta(&store)), (Ok(true), Ok(Some(b"b".to_vec()))));
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_file_that_is_refused_is_let_go_of_again() {
     let Fresh { store, path } = fresh();
