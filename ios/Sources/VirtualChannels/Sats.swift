@@ -1,7 +1,8 @@
 /// An amount of bitcoin in satoshis. A type of its own: nobody passes a height or a timestamp for an amount.
 ///
-/// Adding and subtracting stop the program where the result does not fit, as Swift's integers do.
-public struct Sats: Hashable, Sendable, Codable, Comparable, AdditiveArithmetic, ExpressibleByIntegerLiteral,
+/// `+`, `-` and `*` stop the program where the result does not fit, as those of Swift's integers do. For figures that came from outside
+/// ``adding(_:)`` and ``subtracting(_:)`` answer `nil` instead.
+public struct Sats: Hashable, Sendable, Comparable, AdditiveArithmetic, ExpressibleByIntegerLiteral,
     CustomStringConvertible
 {
     /// The number of satoshis.

@@ -8,7 +8,7 @@ import XCTest
 /// OperatorTests, those of time in ClockTests. What only a dishonest or changed operator, an unlucky moment or a full disk brings about is
 /// constructed, and its text read, in ErrorTextTests: UnknownVersion, OtherInvite, OtherOffer, InvalidTerms, FundingNotUsable, NotConfirmed,
 /// NotOpened, InvalidSignature, UnknownCheckpointScript, MissingAuthorisation, ReauthorisationNeeded, UnsafeOperator, OtherChannel,
-/// AmountTooLarge, FeesLeaveTooLittle, CoinLocked, Unrolled, Expired, FinalizeFailed, OutcomeUnknown, OperatorRefused, OperatorAnswer,
+/// FeesLeaveTooLittle, CoinLocked, Unrolled, Expired, FinalizeFailed, OutcomeUnknown, OperatorRefused, OperatorAnswer,
 /// BatchFailed, TransactionRejected, DatabaseFull, DatabaseBusy, Internal.
 final class ErrorTests: Story {
     private let noChannel = String(repeating: "00", count: 32)
@@ -52,6 +52,10 @@ final class ErrorTests: Story {
             }
             XCTAssertEqual(outside, .CapacityOutOfBounds(capacity: capacity, minimum: 20_000, maximum: 30_000))
         }
+        let impossible = try await refusal {
+            try await receiver.createInvite(request: InviteRequest(minCapacity: 30_000, maxCapacity: 20_000))
+        }
+        XCTAssertEqual(impossible, .AmountTooLarge(amount: 30_000, maximum: 20_000))
         let long = try await receiver.createInvite(request: InviteRequest(minLifetime: 50_000))
         let short = ProposeRequest(capacity: 20_000, funding: .batch, lifetime: 30_000)
         let early = try await refusal { try await payer.propose(invite: long, request: short) }

@@ -43,8 +43,8 @@ class Story: XCTestCase {
             esploraUrl: regtest.esplora)
     }
 
-    func open(_ name: String, mnemonic: String? = nil) async throws -> Wallet {
-        try await Wallet.open(config: config(name), mnemonic: mnemonic ?? generateMnemonic())
+    func open(_ name: String, mnemonic: String? = nil, clock: (any Clock)? = nil) async throws -> Wallet {
+        try await Wallet.open(config: config(name), mnemonic: mnemonic ?? generateMnemonic(), clock: clock)
     }
 
     /// Money on chain, brought into Ark and confirmed.
@@ -73,9 +73,11 @@ struct Pair: Sendable {
 
 extension Story {
     /// A channel funded off chain: open at once.
-    func pair(mnemonic: String? = nil, receiverMnemonic: String? = nil) async throws -> Pair {
-        let payer = try await open("payer", mnemonic: mnemonic)
-        let receiver = try await open("receiver", mnemonic: receiverMnemonic)
+    func pair(
+        mnemonic: String? = nil, receiverMnemonic: String? = nil, clock: (any Clock)? = nil, receiverClock: (any Clock)? = nil
+    ) async throws -> Pair {
+        let payer = try await open("payer", mnemonic: mnemonic, clock: clock)
+        let receiver = try await open("receiver", mnemonic: receiverMnemonic, clock: receiverClock)
         try await fund(payer, Pair.capacity * 2)
         let invite = try await receiver.createInvite(request: InviteRequest())
         let request = ProposeRequest(capacity: Pair.capacity, funding: .offchain)
