@@ -11,7 +11,7 @@ use regtest::operator::{Settings, Unit};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-const USAGE: &str = "regtest [--unit block|second] [--session SECONDS] [--auto-mine] [--with-parent]
+const USAGE: &str = "regtest [--unit block|second] [--session SECONDS] [--name NAME] [--auto-mine] [--with-parent]
 
 Starts bitcoind on regtest, Esplora over it and an Ark operator, on free ports of 127.0.0.1, and prints
 their addresses as one line of JSON when all of it answers:
@@ -22,6 +22,7 @@ POST /reorg/{n}, /esplora/{answer|hang|fail} and /operator/{stop|start}.
 
   --unit UNIT         what the operator counts its delays in; block unless given
   --session SECONDS   how long a batch takes intents
+  --name NAME         an operator with keys of its own; without a name they are the same in each run
   --auto-mine         a block is mined after each batch
   --with-parent       ends when standard input does, so that it cannot outlive whoever started it
   --help
@@ -65,7 +66,7 @@ fn main() -> ExitCode {
 /// `None`: only help is wanted.
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
     let mut wanted = Arguments::default();
-    let (mut session, mut auto_mine) = (None, false);
+    let (mut session, mut name, mut auto_mine) = (None, None, false);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--unit" => {
@@ -79,11 +80,15 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Arguments
                 let seconds = arguments.next().and_then(|v| v.parse().ok()).ok_or("--session wants whole seconds")?;
                 session = Some(Duration::from_secs(seconds));
             }
+            "--name" => name = Some(arguments.next().ok_or("--name wants a name")?),
             "--auto-mine" => auto_mine = true,
             "--with-parent" => wanted.with_parent = true,
             "--help" | "-h" => return Ok(None),
             other => return Err(format!("unknown argument {other}")),
         }
+    }
+    if let Some(name) = name {
+        wanted.settings = wanted.settings.named(&name);
     }
     wanted.settings.auto_mine = auto_mine;
     wanted.settings.session = session.unwrap_or(wanted.settings.session);

@@ -110,6 +110,14 @@ pub(crate) fn x_only(secret: &SecretKey) -> XOnlyPublicKey {
 }
 
 impl Settings {
+    /// With keys of its own: operators of other names have others.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Settings {
+        self.signer = secret(&format!("regtest operator {name}: signer"));
+        self.forfeit = secret(&format!("regtest operator {name}: forfeit"));
+        self
+    }
+
     /// The settings that the real arkd of the tests has, with keys of our own.
     pub fn for_unit(unit: Unit) -> Settings {
         let (exit_delay, boarding_delay, checkpoint_delay, batch_expiry) = match unit {
