@@ -17,7 +17,8 @@ const MAX_SECONDS: u64 = 1 << 50;
 
 /// A clock of the app, for tests and for phones that know the time better than their system does.
 ///
-/// It is asked at the beginning of every call, payments included: it must answer at once. It may call the wallet. When
+/// It is asked at the beginning of every call, payments included (only `shutdown` and `release_database` do without): it
+/// must answer at once. It may call the wallet. When
 /// it throws, the system's clock is taken for that call. The wallet trusts no clock alone: its time never runs
 /// backwards, is never behind the chain's, and goes on by itself while the wallet is open.
 #[uniffi::export(foreign)]

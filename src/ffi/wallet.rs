@@ -119,7 +119,9 @@ impl Wallet {
     /// answer `DatabaseReleased` (only [`Wallet::next_event`] goes on waiting), and so does what is under way when it
     /// comes to its next step. Also after an error nothing is held.
     pub async fn release_database(&self) -> Result<(), WalletError> {
-        self.local(|wallet| Ok(wallet.release_database()?)).await
+        // The app's clock has no part in this: a phone waits for nobody when it goes to sleep.
+        let inner = self.inner.clone();
+        self.runtime.run_blocking(move || told::local(inner.release_database().map_err(WalletError::from))).await
     }
 
     /// Picks up the database again; what another process changed meanwhile is seen. Then call [`Wallet::resume`].

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::held::{Held, OpenFile};
 use super::place::Place;
 use super::{Db, Store, StoreError, Transaction, open};
+use crate::log::note;
 
 /// How long letting go waits for another process that reads, before it leaves the log behind: a phone gives an app that
 /// goes to the background a few seconds in all.
@@ -34,7 +35,12 @@ impl Store {
             }
             Held::Open(file) => {
                 *held = to;
-                file.leave(patience)
+                let left = file.leave(patience);
+                match &left {
+                    Ok(()) => note!(Info, "let go of the database"),
+                    Err(error) => note!(Error, "let go of the database, which did not end well: {error}"),
+                }
+                left
             }
         }
     }
@@ -62,6 +68,7 @@ impl Store {
         // While the lock is held: whoever reads the new file sees the new number.
         self.reopened.fetch_add(1, Ordering::SeqCst);
         change.happened();
+        note!(Info, "picked up the database again");
         Ok(true)
     }
 

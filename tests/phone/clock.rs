@@ -119,6 +119,11 @@ async fn a_clock_that_is_stuck_in_one_call_leaves_the_others_alone() {
     wallet.pay(ready.id().to_string(), sats(1_000), "free".into(), None).await.unwrap();
     wallet.settle(false).await.unwrap_err();
     assert!(!held.is_finished());
+    // A phone that goes to sleep, or an app that ends, does not ask what time it is.
+    clock.armed.store(1, Ordering::SeqCst);
+    wallet.release_database().await.unwrap();
+    assert_eq!(clock.armed.swap(0, Ordering::SeqCst), 1, "the clock was asked");
+    wallet.reopen_database().await.unwrap();
     clock.gate.wait();
     assert_eq!(held.await.unwrap().unwrap().amount, sats(2_000));
     wallet.shutdown().await.unwrap();

@@ -87,6 +87,8 @@ async fn a_record_says_what_a_developer_needs() {
     let before = crate::ready::now() * 1_000;
     let wallet = open(&ready.receiver, None).await.unwrap();
     wallet.settle(false).await.unwrap_err();
+    wallet.release_database().await.unwrap();
+    wallet.reopen_database().await.unwrap();
     wallet.shutdown().await.unwrap();
     remove(&sink);
     let records = sink.records.lock().unwrap();
@@ -100,6 +102,8 @@ async fn a_record_says_what_a_developer_needs() {
         "open has ended after",
         "settle begins",
         "settle failed after",
+        "let go of the database",
+        "picked up the database again",
         "closes a wallet",
     ];
     assert!(order.map(find).is_sorted(), "{records:#?}");
