@@ -18,15 +18,17 @@ public protocol ScreenState: Sendable, Equatable {
 /// nothing. On Apple's systems a model is an `ObservableObject`; elsewhere ``states`` says when there is something new.
 @MainActor
 public class Model<State: ScreenState> {
+    #if canImport(Combine)
+    /// What the screen shows.
+    @Published public private(set) var state: State {
+        didSet { tell(after: oldValue) }
+    }
+    #else
     /// What the screen shows.
     public private(set) var state: State {
-        willSet {
-            #if canImport(Combine)
-            objectWillChange.send()
-            #endif
-        }
-        didSet { if state != oldValue { for listener in listeners.values { listener.yield(state) } } }
+        didSet { tell(after: oldValue) }
     }
+    #endif
 
     private var listeners: [Int: AsyncStream<State>.Continuation] = [:]
     private var subscriptions = 0
@@ -63,6 +65,10 @@ public class Model<State: ScreenState> {
         var next = state
         change(&next)
         if next != state { state = next }
+    }
+
+    private func tell(after old: State) {
+        if state != old { for listener in listeners.values { listener.yield(state) } }
     }
 
     /// Runs an action, unless the same one is under way.

@@ -15,6 +15,8 @@ public struct WalletState: ScreenState {
         case closed
         /// All other models can be used.
         case open
+        /// The app is in the background: the database is let go of, until ``WalletModel/wake()``.
+        case resting
     }
 
     /// Whether there is a wallet to work with.
@@ -80,6 +82,26 @@ public final class WalletModel: Model<WalletState> {
             let settlement = try await wallet.settle()
             update { $0.settled = settlement }
             try await look(wallet)
+        }
+    }
+
+    /// Lets go of the database, when the app goes to the background: iOS ends a suspended app that holds a lock. What is under way goes
+    /// on after ``wake()``.
+    public func rest() async {
+        await act("rest") {
+            guard let wallet else { return }
+            try await wallet.releaseDatabase()
+            update { $0.phase = .resting }
+        }
+    }
+
+    /// Picks the database up again, and goes on with what was interrupted.
+    public func wake() async {
+        await act("wake") {
+            guard let wallet, state.phase == .resting else { return }
+            try await wallet.reopenDatabase()
+            update { $0.phase = .open }
+            _ = try await wallet.resume()
         }
     }
 

@@ -53,6 +53,38 @@ final class StateTests: ModelStory, @unchecked Sendable {
         }
     }
 
+    /// An app that goes to the background and comes back, with all its screens as they were.
+    func testAnAppRestsAndWakes() async throws {
+        try await onMain { [self] in
+            let (payer, receiver) = (try await phone("payer"), try await phone("receiver"))
+            let channel = try await openedOffchain(payer, receiver)
+            let list = payer.list
+            let following = Task { await list.follow() }
+            try await eventually("the channel") { list.state.rows?.first?.id == channel }
+            _ = try await payer.showPayment(channel, 1_000)
+            await payer.wallet.rest()
+            await payer.wallet.rest()
+            XCTAssertEqual(payer.wallet.state.phase, .resting)
+            await payer.payer.pay(channel: channel, amount: 500)
+            let problem = try XCTUnwrap(payer.payer.state.problem)
+            XCTAssertTrue(problem.contains("database"), problem)
+            await payer.wallet.wake()
+            XCTAssertNil(payer.wallet.state.problem)
+            XCTAssertEqual(payer.wallet.state.phase, .open)
+            _ = try await payer.showPayment(channel, 500)
+            // The list that was followed all the time shows it.
+            try await eventually("the payment") { list.state.rows?.first?.paid == 1_500 }
+            XCTAssertNil(list.state.problem)
+            await payer.shutdown()
+            await following.value
+            // Who is shut down neither rests nor wakes.
+            await payer.wallet.rest()
+            await payer.wallet.wake()
+            XCTAssertEqual(payer.wallet.state.phase, .closed)
+            await receiver.shutdown()
+        }
+    }
+
     func testEveryStateHasWordsADeadlineAndAdvice() {
         let states: [ChannelState] = [.confirming, .open, .closing, .closed, .settled, .refunding, .refunded, .exiting, .lost]
         for role in [Role.payer, .receiver] {
