@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo swift-demo test bench bindings fmt
+.PHONY: help demo kotlin-demo swift-demo test bench bindings fmt
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/virtual-channels
 ifndef CARGO_TARGET_DIR
@@ -19,7 +19,7 @@ debug := $(CARGO_TARGET_DIR)/debug
 export REGTEST := $(debug)/regtest
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 # OPERATOR, ESPLORA, FAUCET and UNIT reach the demo as environment variables, as make does with all variables it is given.
 # The profile is dev: it shares all its parts with `make test`, and the C code in it is optimised.
@@ -34,6 +34,9 @@ demo:
 	@cargo build --example demo
 	@BITCOIND="$$(scripts/bitcoind.sh)" $(debug)/examples/demo
 endif
+
+kotlin-demo: ## two wallets in a terminal through the view models of the apps, in Kotlin, with QR codes (OPERATOR= … as in make demo)
+	@scripts/kotlin-demo.sh
 
 swift-demo: ## two wallets in a terminal through the view models of the apps, in Swift, with QR codes (OPERATOR= … as in make demo)
 	@scripts/prepare.sh rust swift $(if $(filter undefined,$(origin OPERATOR)),bitcoind)
