@@ -11,6 +11,7 @@ public struct ChannelListState: ScreenState {
 /// The list of all channels, and what can be done with one.
 public final class ChannelListModel: Model<ChannelListState> {
     private let wallet: Wallet
+    private var settled: Settlement?
 
     /// A model that shows nothing yet; ``follow()`` fills it.
     public init(wallet: Wallet) {
@@ -41,13 +42,14 @@ public final class ChannelListModel: Model<ChannelListState> {
 
     /// Does what one of a row's buttons says.
     public func act(_ action: ChannelRow.Action, on channel: String) async {
-        await act("\(action) \(channel)") {
+        // Settling is for all channels at once.
+        await act(action == .settle ? "settle" : "\(action) \(channel)") {
             switch action {
             case .look: _ = try await wallet.watch(channelId: channel)
             case .close: _ = try await wallet.closeChannel(channelId: channel)
             case .refund: _ = try await wallet.refund(channelId: channel)
             case .settle:
-                _ = try await wallet.settle()
+                settled = try await wallet.settle(after: settled)
                 _ = try await wallet.watch(channelId: channel)
             }
             show(try await wallet.channels())

@@ -91,7 +91,7 @@ public final class ReceiverModel: Model<ReceiverState> {
     /// Moves what was received into a batch: from then on it is final. Takes as long as the operator's next batch.
     public func settle() async {
         await act("settle") {
-            let settlement = try await wallet.settle()
+            let settlement = try await wallet.settle(after: state.settled)
             update { $0.settled = settlement }
         }
     }

@@ -39,6 +39,7 @@ public final class WalletModel: Model<WalletState> {
     public private(set) var wallet: Wallet?
     private let config: WalletConfig
     private let mnemonics: any MnemonicSource
+    private var turn: Task<Void, Never>?
 
     /// A model of a wallet that is not open yet.
     ///
@@ -79,7 +80,7 @@ public final class WalletModel: Model<WalletState> {
     public func settle() async {
         await act("settle") {
             let wallet = try opened()
-            let settlement = try await wallet.settle()
+            let settlement = try await wallet.settle(after: state.settled)
             update { $0.settled = settlement }
             try await look(wallet)
         }
@@ -88,20 +89,28 @@ public final class WalletModel: Model<WalletState> {
     /// Lets go of the database, when the app goes to the background: iOS ends a suspended app that holds a lock. What is under way goes
     /// on after ``wake()``.
     public func rest() async {
-        await act("rest") {
-            guard let wallet else { return }
-            try await wallet.releaseDatabase()
-            update { $0.phase = .resting }
+        await inTurn {
+            await self.act("rest") {
+                guard let wallet = self.wallet else { return }
+                try await wallet.releaseDatabase()
+                self.update { $0.phase = .resting }
+            }
         }
     }
 
     /// Picks the database up again, and goes on with what was interrupted.
     public func wake() async {
-        await act("wake") {
-            guard let wallet, state.phase == .resting else { return }
-            try await wallet.reopenDatabase()
-            update { $0.phase = .open }
-            _ = try await wallet.resume()
+        await inTurn {
+            await self.act("wake") {
+                guard let wallet = self.wallet, self.state.phase == .resting else { return }
+                try await wallet.reopenDatabase()
+                self.update { $0.phase = .open }
+            }
+        }
+        // Not in turn: it may take its time with the network, and going to sleep must not wait for that.
+        await act("resume") {
+            guard let wallet, state.phase == .open else { return }
+            do { _ = try await wallet.resume() } catch WalletError.DatabaseReleased {}
         }
     }
 
@@ -112,6 +121,17 @@ public final class WalletModel: Model<WalletState> {
             wallet = nil
             update { $0.phase = .closed }
         }
+    }
+
+    /// An app that comes back at once must not find that it goes to sleep after it woke: one after the other, in the order of the calls.
+    private func inTurn(_ work: @escaping @MainActor () async -> Void) async {
+        let before = turn
+        let task = Task { @MainActor in
+            await before?.value
+            await work()
+        }
+        turn = task
+        await task.value
     }
 
     private func opened() throws -> Wallet {

@@ -69,6 +69,10 @@ final class PressTests: ModelStory, @unchecked Sendable {
             _ = await (three, four)
             XCTAssertNil(closing.state.problem)
             XCTAssertEqual(closing.state.settled?.amount, 1_000)
+            let settled = closing.state.settled
+            await closing.settle()
+            XCTAssertEqual(closing.state.problem, "Nothing new to settle: the last batch waits for its confirmation.")
+            XCTAssertEqual(closing.state.settled, settled)
             await payer.shutdown()
             await receiver.shutdown()
         }

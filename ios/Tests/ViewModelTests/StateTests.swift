@@ -72,6 +72,11 @@ final class StateTests: ModelStory, @unchecked Sendable {
             XCTAssertNil(payer.wallet.state.problem)
             XCTAssertEqual(payer.wallet.state.phase, .open)
             _ = try await payer.showPayment(channel, 500)
+            // Away and back so quickly that the two overlap: the last one counts.
+            async let away: Void = payer.wallet.rest()
+            async let back: Void = payer.wallet.wake()
+            _ = await (away, back)
+            XCTAssertEqual(payer.wallet.state.phase, .open)
             // The list that was followed all the time shows it.
             try await eventually("the payment") { list.state.rows?.first?.paid == 1_500 }
             XCTAssertNil(list.state.problem)
