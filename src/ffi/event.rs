@@ -19,23 +19,49 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
 pub enum EventKind {
     /// Money came in: all so far, and what came since the last acknowledged event.
-    PaymentReceived { amount: Sats, increase: Sats },
+    PaymentReceived {
+        /// All that was received in the channel so far.
+        amount: Sats,
+        /// What came since the last acknowledged event.
+        increase: Sats,
+    },
     /// Money went out.
-    PaymentSent { amount: Sats, increase: Sats },
+    PaymentSent {
+        /// All that was paid in the channel so far.
+        amount: Sats,
+        /// What came since the last acknowledged event.
+        increase: Sats,
+    },
     /// The channel exists; payments wait for its confirmation.
     ChannelFunded,
     /// The channel takes payments.
     ChannelOpened,
     /// The channel is closed by this ark transaction.
-    ChannelClosed { txid: String },
+    ChannelClosed {
+        /// The ark transaction.
+        txid: String,
+    },
     /// The payer has its money back.
-    ChannelRefunded { txid: String },
+    ChannelRefunded {
+        /// The ark transaction.
+        txid: String,
+    },
     /// Somebody put the channel on chain.
     ChannelUnrolled,
     /// An opening came to nothing.
-    OpeningFailed { offer_id: String, reason: String },
+    OpeningFailed {
+        /// The offer.
+        offer_id: String,
+        /// Why.
+        reason: String,
+    },
     /// A long flow goes on.
-    Progress { flow: String, step: Step },
+    Progress {
+        /// Its id, in hex.
+        flow: String,
+        /// Where it is.
+        step: Step,
+    },
 }
 
 /// Where a long flow is.

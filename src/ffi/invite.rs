@@ -126,9 +126,17 @@ impl Proposal {
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
 pub enum Acceptance {
     /// Hand the text to the payer at once; co-signing goes on in the background until `valid_until` (unix seconds).
-    Accepted { accept: String, valid_until: u64 },
+    Accepted {
+        /// The answer for the payer, as text.
+        accept: String,
+        /// When it ends, in unix seconds.
+        valid_until: u64,
+    },
     /// The channel was funded off chain, has been verified, and is open.
-    Open { channel_id: String },
+    Open {
+        /// The channel.
+        channel_id: String,
+    },
 }
 
 impl Acceptance {

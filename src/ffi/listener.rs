@@ -6,7 +6,10 @@
 pub enum ListenerError {
     /// For the log.
     #[error("{reason}")]
-    Failed { reason: String },
+    Failed {
+        /// In words.
+        reason: String,
+    },
 }
 
 impl From<uniffi::UnexpectedUniFFICallbackError> for ListenerError {

@@ -21,6 +21,7 @@ pub enum LogLevel {
 /// One line of the log. It never holds a secret: no words, keys, nonces, signatures or whole messages.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct LogRecord {
+    /// How much it matters.
     pub level: LogLevel,
     /// The part of the library: `wallet`, `store`, `operator`, `chain` or `ffi`.
     pub target: String,
@@ -37,6 +38,7 @@ pub struct LogRecord {
 /// counted.
 #[uniffi::export(foreign)]
 pub trait LogSink: Send + Sync {
+    /// Takes one record. What it throws is ignored.
     fn log(&self, record: LogRecord) -> Result<(), ListenerError>;
 }
 

@@ -109,6 +109,7 @@ impl From<wallet::Balance> for Balance {
 /// The balance that was last seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
 pub struct LastBalance {
+    /// What the wallet held then.
     pub balance: Balance,
     /// When, in unix seconds; the same amounts may have been seen again up to ten minutes later.
     pub at: u64,
@@ -335,9 +336,15 @@ impl From<wallet::Received> for Received {
 #[derive(Debug, uniffi::Enum)]
 pub enum ReceiveResult {
     /// Verified and stored.
-    Taken { received: Received },
+    Taken {
+        /// What came in.
+        received: Received,
+    },
     /// Not taken.
-    Refused { error: WalletError },
+    Refused {
+        /// Why not.
+        error: WalletError,
+    },
 }
 
 impl ReceiveResult {
@@ -413,19 +420,56 @@ pub struct ResumeReport {
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
 pub enum Parsed {
     /// Answer it with [`Wallet::propose`](super::Wallet).
-    Invite { memo: Option<String>, min_capacity: Sats, max_capacity: Sats, expires_at: u64 },
+    Invite {
+        /// The receiver's words, if there are any.
+        memo: Option<String>,
+        /// The smallest channel that the receiver takes.
+        min_capacity: Sats,
+        /// The largest channel that the receiver takes.
+        max_capacity: Sats,
+        /// When it ends, in unix seconds.
+        expires_at: u64,
+    },
     /// Answer it with `accept`.
-    Offer { offer_id: String, capacity: Sats },
+    Offer {
+        /// The offer.
+        offer_id: String,
+        /// What the channel can carry in all.
+        capacity: Sats,
+    },
     /// Answer it with `open_channel`.
-    Accept { offer_id: String, valid_until: u64 },
+    Accept {
+        /// The offer.
+        offer_id: String,
+        /// When it ends, in unix seconds.
+        valid_until: u64,
+    },
     /// Take it with `receive`.
-    Payment { channel_id: String, amount: Sats, memo: Option<String> },
+    Payment {
+        /// The channel.
+        channel_id: String,
+        /// The total that the payment comes to.
+        amount: Sats,
+        /// The payer's words, if there are any.
+        memo: Option<String>,
+    },
     /// Check it with `acknowledge`.
-    Receipt { channel_id: String, amount: Sats },
+    Receipt {
+        /// The channel.
+        channel_id: String,
+        /// What the receiver has received in all.
+        amount: Sats,
+    },
     /// Pay it with `send`.
-    ArkAddress { address: String },
+    ArkAddress {
+        /// The address.
+        address: String,
+    },
     /// Pay it with `withdraw`.
-    ChainAddress { address: String },
+    ChainAddress {
+        /// The address.
+        address: String,
+    },
 }
 
 impl From<wallet::Parsed> for Parsed {
