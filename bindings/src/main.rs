@@ -12,6 +12,8 @@
 //! - `<out>/kotlin-android/…`, the same for Android, whose own cleaner it uses
 //! - `<out>/swift/VirtualChannels.swift`, and in `<out>/swift/include` the C header with its `module.modulemap`.
 
+mod names;
+
 use std::fs;
 
 use anyhow::{Context, Result, bail};
@@ -39,6 +41,8 @@ fn main() -> Result<()> {
     kotlin(root, library, &out.join("kotlin-android"), Some(root.join("bindings/android.toml")))?;
     let swift = out.join("swift");
     generate(root, library, &swift, TargetLanguage::Swift, None)?;
+    // DocC's own links name all arguments; as code the name is readable, and cannot be wrong.
+    rewrite(&swift.join("VirtualChannels.swift"), |source| names::foreign_names(source, |name| format!("`{name}`")))?;
     // A folder with just the header and a `module.modulemap` is what both SwiftPM and an XCFramework take as a C module.
     let include = swift.join("include");
     fs::create_dir_all(&include)?;
@@ -50,7 +54,14 @@ fn main() -> Result<()> {
 
 fn kotlin(root: &Utf8Path, library: &Utf8Path, out_dir: &Utf8Path, config: Option<Utf8PathBuf>) -> Result<()> {
     generate(root, library, out_dir, TargetLanguage::Kotlin, config)?;
-    readable_messages(&out_dir.join("org/virtualchannels/virtual_channels.kt"))
+    let file = out_dir.join("org/virtualchannels/virtual_channels.kt");
+    readable_messages(&file)?;
+    rewrite(&file, |source| names::foreign_names(source, |name| format!("[{name}]")))
+}
+
+fn rewrite(file: &Utf8Path, how: impl FnOnce(&str) -> String) -> Result<()> {
+    let source = fs::read_to_string(file).with_context(|| format!("reading {file}"))?;
+    fs::write(file, how(&source)).with_context(|| format!("writing {file}"))
 }
 
 /// Writes one language into an empty folder: a type that is gone leaves no old file behind. What `config` says goes
