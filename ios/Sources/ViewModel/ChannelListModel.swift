@@ -31,11 +31,8 @@ public final class ChannelListModel: Model<ChannelListState> {
     /// Looks at chain and operator for every channel that has not ended.
     public func refresh() async {
         await act("refresh") {
-            let channels = try await wallet.channels()
-            show(channels)
-            for channel in channels where ![.settled, .refunded, .lost].contains(channel.state) {
-                _ = try await wallet.watch(channelId: channel.id)
-            }
+            show(try await wallet.channels())
+            try await wallet.watchAll()
             show(try await wallet.channels())
         }
     }
@@ -58,5 +55,14 @@ public final class ChannelListModel: Model<ChannelListState> {
 
     private func show(_ channels: [ChannelInfo]) {
         update { $0.rows = channels.reversed().map(ChannelRow.init) }
+    }
+}
+
+extension Wallet {
+    /// Looks at chain and operator for every channel that has not ended.
+    func watchAll() async throws {
+        for channel in try await channels() where ![.settled, .refunded, .lost].contains(channel.state) {
+            _ = try await watch(channelId: channel.id)
+        }
     }
 }

@@ -86,6 +86,17 @@ public final class WalletModel: Model<WalletState> {
         }
     }
 
+    /// What is to be done now and then in the background: goes on with what was interrupted, and looks at chain and operator for every
+    /// channel that has not ended.
+    public func maintain() async {
+        await act("maintain") {
+            let wallet = try opened()
+            _ = try await wallet.resume()
+            try await wallet.watchAll()
+            try await look(wallet)
+        }
+    }
+
     /// Lets go of the database, when the app goes to the background: iOS ends a suspended app that holds a lock. What is under way goes
     /// on after ``wake()``.
     public func rest() async {

@@ -53,6 +53,27 @@ final class StateTests: ModelStory, @unchecked Sendable {
         }
     }
 
+    func testMaintenanceSeesThatAChannelIsOpen() async throws {
+        try await onMain { [self] in
+            let (payer, receiver) = (try await phone("payer"), try await phone("receiver"))
+            try await fund(payer, 100_000)
+            let offer = try await payer.showOffer(for: receiver.showInvite(), capacity: 50_000, funding: .batch)
+            let channel = try await payer.open(accept: receiver.showAccept(of: offer.text))
+            try await regtest.mine()
+            for phone in [payer, receiver] {
+                try await eventually("the channel") {
+                    await phone.wallet.maintain()
+                    XCTAssertNil(phone.wallet.state.problem)
+                    let state = try await phone.wallet.wallet?.channels().first { $0.id == channel }?.state
+                    return state == .open
+                }
+            }
+            XCTAssertEqual(payer.wallet.state.balance?.inChannels, 50_000)
+            await payer.shutdown()
+            await receiver.shutdown()
+        }
+    }
+
     /// An app that goes to the background and comes back, with all its screens as they were.
     func testAnAppRestsAndWakes() async throws {
         try await onMain { [self] in
