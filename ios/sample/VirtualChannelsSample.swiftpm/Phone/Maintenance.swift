@@ -1,0 +1,36 @@
+import BackgroundTasks
+import VirtualChannelsModel
+
+/// Runs the wallet's maintenance now and then while the app is not used: a receiver must look at the chain, and close in time.
+enum Maintenance {
+    private static let identifier = "org.virtualchannels.sample.maintenance"
+
+    /// Says what is to be done; before the app has finished launching.
+    static func register() {
+        BGTaskScheduler.shared.register(forTaskWithIdentifier: identifier, using: .main) { task in
+            MainActor.assumeIsolated { run(task) }
+        }
+    }
+
+    /// Asks for the next run, in six hours. The system decides when it really is.
+    @MainActor
+    static func schedule() {
+        let request = BGProcessingTaskRequest(identifier: identifier)
+        request.requiresNetworkConnectivity = true
+        request.earliestBeginDate = Date(timeIntervalSinceNow: 6 * 3600)
+        // On the simulator there is no scheduler, and the app works without.
+        try? BGTaskScheduler.shared.submit(request)
+    }
+
+    @MainActor
+    private static func run(_ task: BGTask) {
+        // What the library has begun when the time is over goes on at the next run.
+        task.expirationHandler = { Task { @MainActor in await AppState.shared.rest() } }
+        Task { @MainActor in
+            let worked = await AppState.shared.maintain()
+            schedule()
+            await AppState.shared.rest()
+            task.setTaskCompleted(success: worked)
+        }
+    }
+}

@@ -1,0 +1,42 @@
+import SwiftUI
+import VirtualChannels
+import VirtualChannelsModel
+
+/// What the wallet holds, and the address that fills it.
+struct WalletScreen: View {
+    @ObservedObject var model: WalletModel
+
+    var body: some View {
+        Form {
+            ProblemView(problem: model.state.problem)
+            if let balance = model.state.balance {
+                Section("Balance") {
+                    line("Final", balance.settled)
+                    line("Not final yet", balance.preconfirmed)
+                    line("To be settled, on chain", balance.boarding)
+                    line("Waits for a block", balance.boardingUnconfirmed)
+                    line("In channels, not paid yet", balance.inChannels)
+                    line("In channels, received", balance.receivable)
+                    line("All", balance.total)
+                }
+            }
+            Section {
+                ActionButton("Settle", busy: model.state.busy) { await model.settle() }
+            } footer: {
+                Text("Settling takes as long as the operator's next batch.")
+            }
+            if let address = model.state.boardingAddress {
+                Section("Pay here to fill it, then settle") {
+                    QRView(text: address)
+                    Text(address).font(.caption.monospaced()).textSelection(.enabled)
+                }
+            }
+        }
+        .refreshable { await model.refresh() }
+        .task { await model.refresh() }
+    }
+
+    private func line(_ title: String, _ amount: Sats) -> some View {
+        LabeledContent(title, value: amount.description)
+    }
+}
