@@ -1,0 +1,78 @@
+package org.virtualchannels.sample
+
+import android.app.Activity
+import android.os.Bundle
+import android.widget.FrameLayout
+import android.widget.LinearLayout
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Job
+import kotlinx.coroutines.MainScope
+import kotlinx.coroutines.cancel
+import kotlinx.coroutines.launch
+import org.virtualchannels.sample.screens.ChannelsScreen
+import org.virtualchannels.sample.screens.Column
+import org.virtualchannels.sample.screens.PayScreen
+import org.virtualchannels.sample.screens.ReceiveScreen
+import org.virtualchannels.sample.screens.Screen
+import org.virtualchannels.sample.screens.SetupScreen
+import org.virtualchannels.sample.screens.WalletScreen
+
+/** Four screens and the buttons that lead to them. */
+class MainActivity : Activity() {
+    private lateinit var content: FrameLayout
+    private lateinit var tabs: LinearLayout
+    private val app get() = application as SampleApp
+    private var shown: Job? = null
+
+    /** From start to stop: nothing is drawn that nobody sees. */
+    private var visible: CoroutineScope? = null
+
+    override fun onCreate(savedInstanceState: Bundle?) {
+        super.onCreate(savedInstanceState)
+        content = FrameLayout(this)
+        tabs = LinearLayout(this)
+        val all = Column(this)
+        all.addView(tabs)
+        all.addView(content)
+        setContentView(all)
+    }
+
+    override fun onStart() {
+        super.onStart()
+        visible = MainScope().also { scope -> scope.launch { begin() } }
+    }
+
+    override fun onStop() {
+        visible?.cancel()
+        visible = null
+        super.onStop()
+    }
+
+    private suspend fun begin() {
+        if (app.places.load() == null) return show(SetupScreen(this, app) { restart() })
+        val models = app.open()
+        val wallet = app.wallet ?: return
+        val screens = mutableMapOf<String, () -> Screen>("Wallet" to { WalletScreen(this, app, wallet) })
+        if (models != null) {
+            screens["Pay"] = { PayScreen(this, app, models) }
+            screens["Receive"] = { ReceiveScreen(this, app, models) }
+            screens["Channels"] = { ChannelsScreen(this, app, models) }
+            visible?.launch { models.channels.follow() }
+            app.scope.launch { models.channels.refresh() }
+        }
+        tabs.removeAllViews()
+        for ((title, make) in screens) tabs.addView(Column.button(this, title) { show(make()) })
+        show(screens.getValue("Wallet")())
+    }
+
+    private fun restart() {
+        visible?.launch { begin() }
+    }
+
+    private fun show(screen: Screen) {
+        shown?.cancel()
+        content.removeAllViews()
+        content.addView(screen.view)
+        shown = visible?.launch { screen.follow() }
+    }
+}
