@@ -508,6 +508,12 @@ pub enum WalletError {
         /// What failed.
         reason: String,
     },
+    /// Maintenance took so long that it was not waited for any more; the next run shows what came of it.
+    #[error("not done within {seconds} s: it goes on in the background")]
+    StillRunning {
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// More in one call than it takes.
     #[error("at most {limit} at once")]
     TooMany {

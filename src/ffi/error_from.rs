@@ -74,6 +74,7 @@ impl From<wallet::WalletError> for WalletError {
             E::BatchUndecided { txid } => Self::OutcomeUnknown { txid: txid.to_string() },
             E::NotOpened { why } => Self::NotOpened { reason: why },
             E::InvalidPaymentId { limit } => Self::InvalidPaymentId { limit: limit as u64 },
+            E::StillRunning { seconds } => Self::StillRunning { seconds },
             E::TooMany { limit } => Self::TooMany { limit: limit as u64 },
         }
     }

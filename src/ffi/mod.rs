@@ -16,6 +16,7 @@ mod event;
 mod invite;
 mod listener;
 mod log;
+mod maintain;
 mod records;
 mod runtime;
 mod told;
@@ -28,6 +29,7 @@ pub use event::{Event, EventKind, Step};
 pub use invite::{Acceptance, FundingChoice, InviteRequest, Proposal, ProposeRequest, Quote};
 pub use listener::ListenerError;
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
+pub use maintain::{ChannelChange, MaintenanceError, MaintenanceReport, MaintenanceTask};
 pub use records::{
     Balance, ChannelInfo, ChannelState, FundingKind, LastBalance, Network, Parsed, Payment, ReceiveResult, Received,
     ResumeReport, Role, Settlement, TimeUnit, WalletConfig, WatchReport,

@@ -39,7 +39,11 @@ impl Drop for Wallet {
 
 impl Wallet {
     /// A network flow in a task of its own.
-    async fn flow<T, F>(&self, call: &'static str, work: impl FnOnce(wallet::Wallet) -> F) -> Result<T, WalletError>
+    pub(super) async fn flow<T, F>(
+        &self,
+        call: &'static str,
+        work: impl FnOnce(wallet::Wallet) -> F,
+    ) -> Result<T, WalletError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, wallet::WalletError>> + Send + 'static,

@@ -53,6 +53,8 @@ pub(super) struct Coin {
     pub created_at: u64,
     /// Held by a flow.
     pub locked: bool,
+    /// The output of a batch, confirmed or not.
+    pub in_batch: bool,
 }
 
 impl Coin {
@@ -109,6 +111,7 @@ impl Wallet {
                 expires_at: vtxo.expires_at,
                 created_at: vtxo.created_at,
                 locked: locked.contains(&vtxo.outpoint),
+                in_batch: !vtxo.preconfirmed,
             });
         }
         coins.sort_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
@@ -131,6 +134,7 @@ impl Wallet {
                     expires_at: 0,
                     created_at: 0,
                     locked: locked.contains(&coin.outpoint),
+                    in_batch: false,
                 });
             }
         }

@@ -82,6 +82,8 @@ pub enum WalletError {
     CorruptFlow { what: &'static str },
     #[error("the payment id is empty or longer than {limit} bytes")]
     InvalidPaymentId { limit: usize },
+    #[error("not done within {seconds} s: it goes on in the background")]
+    StillRunning { seconds: u64 },
     #[error("at most {limit} at once")]
     TooMany { limit: usize },
 }

@@ -22,7 +22,9 @@ mod invite;
 mod keys;
 mod last_balance;
 mod loaded;
+mod maintain;
 mod net;
+mod next_run;
 mod offchain;
 mod open;
 mod open_offchain;
@@ -56,6 +58,7 @@ pub use events::{Event, EventKind, Step};
 pub use invite::InviteRequest;
 pub use keys::{KeyUse, Keys, SecretKeypair};
 pub use last_balance::LastBalance;
+pub use maintain::{ChannelChange, MaintenanceError, MaintenanceReport, MaintenanceTask};
 pub use parse::Parsed;
 pub use pay::Payment;
 pub use propose::{FundingChoice, Proposal, ProposeRequest};
@@ -96,6 +99,8 @@ pub struct Inner {
     cosigning: Mutex<HashMap<[u8; 32], AbortHandle>>,
     /// One network flow at a time: they pick coins, and resume must not run beside what it would resume.
     flow: tokio::sync::Mutex<()>,
+    /// One maintenance at a time.
+    maintaining: tokio::sync::Mutex<()>,
 }
 
 impl std::ops::Deref for Wallet {
@@ -167,6 +172,7 @@ impl Wallet {
             tasks: Mutex::new(JoinSet::new()),
             cosigning: Mutex::new(HashMap::new()),
             flow: tokio::sync::Mutex::new(()),
+            maintaining: tokio::sync::Mutex::new(()),
         })))
     }
 

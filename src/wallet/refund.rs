@@ -38,7 +38,7 @@ impl Wallet {
                 Err(WalletError::LocktimeNotReached { channel_id: id, locktime, now })
             }
             Err(WalletError::Operator(error)) if error.is(code::VTXO_ALREADY_SPENT) => {
-                let report = self.look_at_channel(&id).await?;
+                let report = self.look_at_channel(&id, true).await?;
                 Err(WalletError::AlreadySpent { channel_id: id, spent_by: report.spent_by })
             }
             Err(WalletError::Operator(error)) if error.is(code::VTXO_ALREADY_UNROLLED) => {

@@ -80,6 +80,23 @@ impl Wallet {
         Ok((data, fee))
     }
 
+    /// The fee for settling these coins. Uses no key up, however often it is asked: the output stands for a fresh one.
+    pub(super) async fn fee_to_settle(&self, coins: &[Coin]) -> Result<Amount> {
+        let script = coins.first().ok_or(WalletError::NothingToSettle)?.own.script.clone();
+        let amount = sum(coins.iter().map(|coin| coin.amount));
+        let outputs = vec![OutputData { script, amount, onchain: false }];
+        self.batch_fee(&BatchData {
+            inputs: coins.iter().map(InputData::of).collect(),
+            outputs,
+            cosigner_index: 0,
+            other_cosigners: Vec::new(),
+            opening: None,
+            outcome: None,
+            earlier: Vec::new(),
+        })
+        .await
+    }
+
     /// Pays `amount` (`None`: everything) from VTXOs to an on-chain address, in a batch. Fees come on top of an amount,
     /// out of everything.
     pub async fn withdraw(&self, address: &str, amount: Option<Amount>) -> Result<Settlement> {

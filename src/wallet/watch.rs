@@ -32,10 +32,11 @@ impl Wallet {
     /// and closed when the other side closed it. As receiver this is what lets new money be taken for a while
     /// ([`crate::channel`]'s *blindness*).
     pub async fn watch(&self, id: &ChannelId) -> Result<WatchReport> {
-        self.look_at_channel(id).await
+        self.look_at_channel(id, true).await
     }
 
-    pub(super) async fn look_at_channel(&self, id: &ChannelId) -> Result<WatchReport> {
+    /// One look; without the operator where it is known not to answer.
+    pub(super) async fn look_at_channel(&self, id: &ChannelId, ask_operator: bool) -> Result<WatchReport> {
         let row = self.store.read(|db| db.channel(id))?.ok_or(WalletError::NotFound)?;
         self.observe().await?;
         let mut confirmations = u32::MAX;
@@ -44,9 +45,9 @@ impl Wallet {
         }
         let on_chain = self.unrolled(&row).await?;
         let unrolled = on_chain != TxStatus::Unknown;
-        let books = self.books_of(&row).await;
-        let operator_seen = books.is_ok();
-        let books = books.ok().flatten();
+        let books = if ask_operator { self.books_of(&row).await.ok() } else { None };
+        let operator_seen = books.is_some();
+        let books = books.flatten();
         self.store.write(|db| db.set_last_watch(id, self.watched_at()))?;
         if row.hot.state == ChannelState::Confirming && confirmations >= self.config.confirmations {
             self.confirm(&row, books.as_ref()).await?;
@@ -62,7 +63,9 @@ impl Wallet {
         if let (Some(vtxo), Some(txid)) = (&books, spent_by) {
             self.note_spent(&row, vtxo, txid).await?;
         }
-        self.note_settled(&row).await?;
+        if operator_seen {
+            self.note_settled(&row).await?;
+        }
         if on_chain.is_confirmed() && row.hot.state == ChannelState::Open {
             self.note_unrolled(&row)?;
         }

@@ -22,7 +22,7 @@ final class ErrorTextTests: XCTestCase {
         XCTAssertEqual(names.count, Self.count)
     }
 
-    private static let count = 72
+    private static let count = 73
 
     private static func name(_ error: WalletError) -> String {
         switch error {
@@ -96,6 +96,7 @@ final class ErrorTextTests: XCTestCase {
         case .DatabaseReleased: "DatabaseReleased"
         case .DatabaseBusy: "DatabaseBusy"
         case .DatabaseFailed: "DatabaseFailed"
+        case .StillRunning: "StillRunning"
         case .TooMany: "TooMany"
         case .Internal: "Internal"
         }

@@ -120,6 +120,7 @@ enum WalletErrors {
         (.DatabaseReleased, "the database is released: reopen it first"),
         (.DatabaseBusy, "the database is in use by another process that does not let go"),
         (.DatabaseFailed(reason: "disk"), "the database: disk"),
+        (.StillRunning(seconds: 240), "not done within 240 s: it goes on in the background"),
         (.TooMany(limit: 1_000), "at most 1000 at once"),
         (.Internal(detail: "a bug"), "an error inside the library: a bug"),
     ]

@@ -1,0 +1,277 @@
+//! Maintenance: everything that is due, in one call, for what a phone runs in the background.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::time::{Instant, timeout_at};
+
+use super::error::Result;
+use super::{ChannelInfo, Settlement, Wallet, WalletError};
+use crate::channel::ChannelId;
+use crate::store::{ChannelRow, ChannelState, Role};
+
+/// The longest one run takes. What is under way then goes on by itself.
+const RUN_LIMIT: Duration = Duration::from_secs(240);
+
+/// The longest that looking at channels takes; those with the earliest deadlines are looked at first.
+const LOOK_LIMIT: Duration = Duration::from_secs(60);
+
+/// Channels looked at together.
+const LOOKS_AT_ONCE: usize = 4;
+
+/// What a run of [`Wallet::maintain`] came to.
+#[derive(Debug)]
+pub struct MaintenanceReport {
+    /// Flows that had been interrupted and have come to their end.
+    pub resumed: usize,
+    /// Flows that are still under way.
+    pub left: usize,
+    /// Channels that are in another state than before.
+    pub changed: Vec<ChannelChange>,
+    /// What was settled.
+    pub settled: Option<Settlement>,
+    /// What failed; the rest was done all the same.
+    pub errors: Vec<MaintenanceError>,
+    /// When to run again at the latest, unix seconds: the earliest deadline less a safe margin, or soon when something
+    /// is to be tried again. `None`: nothing is pending.
+    pub next_run: Option<u64>,
+}
+
+/// A channel that is in another state than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelChange {
+    pub channel_id: ChannelId,
+    pub before: ChannelState,
+    pub after: ChannelState,
+}
+
+/// What failed, and what it was for.
+#[derive(Debug)]
+pub struct MaintenanceError {
+    pub task: MaintenanceTask,
+    pub channel_id: Option<ChannelId>,
+    pub error: WalletError,
+}
+
+/// What maintenance does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MaintenanceTask {
+    /// Asking the chain server. Without it no channel can be looked at.
+    Chain,
+    /// Asking the operator. Without it nothing can be closed, refunded or settled.
+    Operator,
+    /// Going on with what was interrupted.
+    Resume,
+    /// Looking at a channel.
+    Look,
+    /// Closing a channel that takes no more payments, as receiver.
+    Close,
+    /// Taking back a channel whose locktime has passed, as payer.
+    Refund,
+    /// Settling coins.
+    Settle,
+}
+
+/// One run.
+struct Run {
+    wallet: Wallet,
+    deadline: Instant,
+    chain: bool,
+    operator: bool,
+    errors: Vec<MaintenanceError>,
+}
+
+impl Wallet {
+    /// Does what is due: goes on with interrupted flows, looks at every channel that has not ended, closes those that
+    /// take no more payments (as receiver), takes back those whose locktime has passed (as payer), and settles
+    /// confirmed boarding coins, VTXOs that were made off chain and those that expire soon, where the fee is worth it.
+    ///
+    /// One failure does not stop the others; they are in the report. An error is answered only when the database
+    /// cannot be read. Ends within about five minutes whoever does not answer; a flow that takes longer goes on by
+    /// itself. Two calls at once run one after the other; payments are not held up.
+    pub async fn maintain(&self) -> Result<MaintenanceReport> {
+        let deadline = Instant::now() + RUN_LIMIT;
+        let Ok(_turn) = timeout_at(deadline, self.maintaining.lock()).await else { return Err(still_running()) };
+        let before = self.states()?;
+        let flows = self.flows_under_way()?;
+        let mut run = Run { wallet: self.clone(), deadline, chain: false, operator: false, errors: Vec::new() };
+        run.probe().await;
+        if flows > 0 {
+            run.resume().await;
+        }
+        run.look().await?;
+        run.act().await?;
+        let settled = run.settle().await;
+        let left = self.flows_under_way()?;
+        let after = self.states()?;
+        let changed = before.iter().filter_map(|(id, before)| {
+            let after = *after.get(id)?;
+            (after != *before).then_some(ChannelChange { channel_id: *id, before: *before, after })
+        });
+        let next_run = self.next_run(&run.errors, left).await?;
+        Ok(MaintenanceReport {
+            resumed: flows.saturating_sub(left),
+            left,
+            changed: changed.collect(),
+            settled,
+            errors: run.errors,
+            next_run,
+        })
+    }
+
+    fn states(&self) -> Result<HashMap<ChannelId, ChannelState>> {
+        let rows = self.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
+        Ok(rows.into_iter().map(|row| (row.record.id, row.hot.state)).collect())
+    }
+
+    fn flows_under_way(&self) -> Result<usize> {
+        let flows = self.store.read::<_, WalletError>(|db| Ok(db.flows()?))?;
+        Ok(flows.iter().filter(|flow| flow.step != super::propose::PROPOSED).count())
+    }
+}
+
+impl Run {
+    fn note<T>(&mut self, task: MaintenanceTask, channel_id: Option<ChannelId>, result: Result<T>) -> Option<T> {
+        match result {
+            Ok(done) => Some(done),
+            Err(error) => {
+                self.errors.push(MaintenanceError { task, channel_id, error });
+                None
+            }
+        }
+    }
+
+    /// Who answers: nobody is asked again and again who does not.
+    async fn probe(&mut self) {
+        let (chain, operator) = tokio::join!(self.wallet.observe(), self.wallet.fresh_info());
+        self.chain = self.note(MaintenanceTask::Chain, None, chain).is_some();
+        self.operator = self.note(MaintenanceTask::Operator, None, operator).is_some();
+    }
+
+    async fn resume(&mut self) {
+        if !(self.chain && self.operator) {
+            return;
+        }
+        let wallet = self.wallet.clone();
+        let resumed = self.to_its_end(async move { wallet.resume().await }).await;
+        for error in self.note(MaintenanceTask::Resume, None, resumed).map(|(_, errors)| errors).unwrap_or_default() {
+            self.errors.push(MaintenanceError { task: MaintenanceTask::Resume, channel_id: None, error });
+        }
+    }
+
+    async fn look(&mut self) -> Result<()> {
+        if !self.chain {
+            return Ok(());
+        }
+        let mut rows = self.wallet.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
+        rows.retain(|row| !has_ended(row));
+        rows.sort_by_key(|row| row.record.expiry);
+        let until = (Instant::now() + LOOK_LIMIT).min(self.deadline);
+        let (wallet, operator) = (&self.wallet, self.operator);
+        let ids: Vec<ChannelId> = rows.iter().map(|row| row.record.id).collect();
+        let looks = futures_util::stream::iter(ids).map(|id| async move {
+            let looked = timeout_at(until, wallet.look_at_channel(&id, operator)).await;
+            (id, looked.unwrap_or_else(|_| Err(still_running())))
+        });
+        let looked: Vec<_> = looks.buffer_unordered(LOOKS_AT_ONCE).collect().await;
+        for (id, result) in looked {
+            self.note(MaintenanceTask::Look, Some(id), result);
+        }
+        Ok(())
+    }
+
+    /// Closes and refunds what is due.
+    async fn act(&mut self) -> Result<()> {
+        if !self.operator {
+            return Ok(());
+        }
+        let rows = self.wallet.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
+        for id in rows.into_iter().filter(is_waiting).map(|row| row.record.id) {
+            let Some(info) = self.note(MaintenanceTask::Look, Some(id), self.wallet.channel(&id)) else { continue };
+            let Some(task) = self.due(&info) else { continue };
+            let wallet = self.wallet.clone();
+            let done = self
+                .to_its_end(async move {
+                    match task {
+                        MaintenanceTask::Refund => wallet.refund(&id).await,
+                        _ => wallet.close_channel(&id).await,
+                    }
+                })
+                .await;
+            // Somebody else may have been first, in this app or on the other side.
+            let ended = |wallet: &Wallet| wallet.channel(&id).is_ok_and(|info| is_over(info.state));
+            if done.is_ok() || !ended(&self.wallet) {
+                self.note(task, Some(id), done);
+            }
+        }
+        Ok(())
+    }
+
+    fn due(&self, info: &ChannelInfo) -> Option<MaintenanceTask> {
+        let now = self.wallet.now();
+        match info.role {
+            Role::Receiver if info.amount > bitcoin::Amount::ZERO && now.latest(info.unit) >= info.close_by => {
+                Some(MaintenanceTask::Close)
+            }
+            Role::Payer if self.chain && now.on_chain(info.unit) >= u64::from(info.locktime.to_consensus_u32()) => {
+                // One that had begun was gone on with already.
+                let begun = self.wallet.store.read(|db| db.flow(&super::refund::refund_flow(&info.id)));
+                matches!(begun, Ok(None)).then_some(MaintenanceTask::Refund)
+            }
+            _ => None,
+        }
+    }
+
+    async fn settle(&mut self) -> Option<Settlement> {
+        if !(self.chain && self.operator) {
+            return None;
+        }
+        let looked =
+            timeout_at(self.deadline, self.wallet.settling_due()).await.unwrap_or_else(|_| Err(still_running()));
+        let renew = self.note(MaintenanceTask::Settle, None, looked)??;
+        let wallet = self.wallet.clone();
+        match self.to_its_end(async move { wallet.settle(renew).await }).await {
+            Err(WalletError::NothingToSettle) => None,
+            settled => self.note(MaintenanceTask::Settle, None, settled),
+        }
+    }
+
+    /// Runs a flow in a task of its own, which ends also when nobody waits for it any more: arkd fails a transaction
+    /// for good when the call that finalizes it is dropped.
+    async fn to_its_end<T: Send + 'static>(&self, flow: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+        if Instant::now() >= self.deadline {
+            return Err(still_running());
+        }
+        match timeout_at(self.deadline, tokio::spawn(flow)).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => Err(WalletError::Closed),
+            Err(_) => Err(still_running()),
+        }
+    }
+}
+
+fn still_running() -> WalletError {
+    WalletError::StillRunning { seconds: RUN_LIMIT.as_secs() }
+}
+
+/// Whether a close or refund has come to its end.
+fn is_over(state: ChannelState) -> bool {
+    matches!(state, ChannelState::Closed | ChannelState::Settled | ChannelState::Refunded)
+}
+
+/// Whether a channel may be due for closing or refunding.
+fn is_waiting(row: &ChannelRow) -> bool {
+    matches!(row.hot.state, ChannelState::Confirming | ChannelState::Open | ChannelState::Refunding)
+}
+
+/// Whether nothing more comes of a channel.
+pub(super) fn has_ended(row: &ChannelRow) -> bool {
+    match row.hot.state {
+        ChannelState::Settled | ChannelState::Refunded | ChannelState::Lost => true,
+        // Nothing of it is this wallet's.
+        ChannelState::Closed => row.result.is_some_and(|result| result.outpoint.is_none()),
+        _ => false,
+    }
+}
