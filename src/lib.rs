@@ -46,6 +46,7 @@
 //! | [`store`] | what must survive: one SQLite file, one durable commit a step |
 //! | [`operator`] | arkd over gRPC: batches, off-chain transactions, indexer |
 //! | [`chain`] | the Bitcoin chain, through an Esplora server |
+//! | [`proxy`] | how both of them are reached through a SOCKS5 or HTTP proxy |
 //! | [`wallet`] | keys, coins, and the flows that join the rest: open, pay, receive, close, refund |
 //! | [`log`] | what an app developer wants to know |
 //! | `ffi` | what Kotlin and Swift see; no decision is taken there |
@@ -124,6 +125,7 @@ pub mod channel;
 pub mod ffi;
 pub mod log;
 pub mod operator;
+pub mod proxy;
 pub mod store;
 pub mod wallet;
 

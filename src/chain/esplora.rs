@@ -9,6 +9,7 @@ use esplora_client::{BlockInfo, OutputStatus, SubmitPackageResult, Utxo};
 
 use super::ChainError;
 use super::http::{Http, bad, parse, short};
+use crate::proxy::Proxy;
 
 /// A package of ours: a branch level and its child.
 const MAX_PACKAGE: usize = 25;
@@ -94,7 +95,12 @@ impl std::fmt::Debug for Chain {
 impl Chain {
     /// A client for the server at `url` (`https://…`, or `http://…` on regtest). Nothing is asked yet.
     pub fn new(url: &str) -> Result<Self, ChainError> {
-        Ok(Self { http: Http::new(url)? })
+        Self::through(None, url)
+    }
+
+    /// The same through a proxy.
+    pub fn through(proxy: Option<&Proxy>, url: &str) -> Result<Self, ChainError> {
+        Ok(Self { http: Http::new(proxy, url)? })
     }
 
     pub fn url(&self) -> &str {

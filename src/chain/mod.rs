@@ -3,6 +3,7 @@
 mod error;
 mod esplora;
 mod http;
+mod tunnelled;
 
 pub use error::ChainError;
 pub use esplora::{Chain, Coin, Fees, Spend, Tip, TxStatus};

@@ -54,6 +54,10 @@ pub struct WalletConfig {
     /// As receiver: how long after the last look at the chain new money is still taken. By default a quarter of d2.
     #[uniffi(default = None)]
     pub max_blind_seconds: Option<u64>,
+    /// A proxy for operator and chain server: `socks5://host:port`, which looks up their names (Tor), or
+    /// `http://host:port` (CONNECT). With one nothing goes around it. Without a name and password.
+    #[uniffi(default = None)]
+    pub proxy: Option<String>,
 }
 
 impl From<WalletConfig> for wallet::WalletConfig {
@@ -63,6 +67,7 @@ impl From<WalletConfig> for wallet::WalletConfig {
         full.confirmations = config.confirmations.unwrap_or(full.confirmations);
         full.max_preconfirmed = config.max_preconfirmed.map_or(full.max_preconfirmed, Amount::from);
         full.max_blind_seconds = config.max_blind_seconds;
+        full.proxy = config.proxy;
         full
     }
 }

@@ -16,6 +16,7 @@ use super::wire::indexer_service_client::IndexerServiceClient;
 use super::{info, wire};
 use crate::channel::OperatorInfo;
 use crate::log::note;
+use crate::proxy::Proxy;
 
 /// The arkd version whose interface this client speaks.
 pub const BUILD_VERSION: &str = "0.9.15";
@@ -54,10 +55,20 @@ impl Operator {
     /// Connects and asks for the operator's info. `https://…` is checked against the webpki roots; `http://…` is for
     /// regtest. Fails within seconds when nothing answers.
     pub async fn connect(url: &str) -> Result<Self, OperatorError> {
+        Self::connect_through(None, url).await
+    }
+
+    /// The same through a proxy.
+    pub async fn connect_through(proxy: Option<&Proxy>, url: &str) -> Result<Self, OperatorError> {
         let unreachable = |why: String| OperatorError::Unreachable { url: short(url), why };
         let endpoint = endpoint(url).map_err(unreachable)?;
-        let connecting = tokio::time::timeout(CONNECT_LIMIT, endpoint.connect());
-        let channel = match connecting.await {
+        let connecting = async {
+            match proxy {
+                Some(proxy) => endpoint.connect_with_connector(proxy.connector()).await,
+                None => endpoint.connect().await,
+            }
+        };
+        let channel = match tokio::time::timeout(CONNECT_LIMIT, connecting).await {
             Ok(Ok(channel)) => channel,
             Ok(Err(error)) => return Err(unreachable(reason(&error))),
             Err(_) => return Err(unreachable(format!("no connection within {} s", CONNECT_LIMIT.as_secs()))),

@@ -25,6 +25,9 @@ pub struct WalletConfig {
     /// As receiver: how long after the last look at the chain new money is still taken, in seconds. `None`: a quarter
     /// of d2 (preconfirmed channels: a quarter of the checkpoint delay).
     pub max_blind_seconds: Option<u64>,
+    /// A proxy for operator and chain server: `socks5://host:port`, which looks up their names (Tor), or
+    /// `http://host:port` (CONNECT). With one nothing goes around it.
+    pub proxy: Option<String>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -44,6 +47,7 @@ impl WalletConfig {
             confirmations: if network == Network::Regtest { 1 } else { 2 },
             max_preconfirmed: Amount::from_sat(100_000),
             max_blind_seconds: None,
+            proxy: None,
             clock: Arc::new(SystemClock::default()),
         }
     }

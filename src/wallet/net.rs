@@ -10,38 +10,47 @@ use super::{Wallet, WalletError};
 use crate::chain::Chain;
 use crate::channel::{Network, OperatorInfo};
 use crate::operator::Operator;
+use crate::proxy::Proxy;
 use crate::store::Store;
 
 const INFO_KEY: &str = "operator-info";
 
 pub(super) struct Net {
     operator_url: String,
+    proxy: Option<Proxy>,
     operator: OnceCell<Operator>,
     pub chain: Chain,
 }
 
 impl Net {
     pub fn new(config: &WalletConfig) -> Result<Self> {
+        let invalid = |url: &str, why| WalletError::InvalidUrl { url: url.chars().take(64).collect(), why };
+        let proxy = match &config.proxy {
+            Some(url) => Some(Proxy::parse(url).map_err(|why| invalid(url, why))?),
+            None => None,
+        };
+        // Tor encrypts what goes to one of its own.
+        let tor = proxy.as_ref().is_some_and(Proxy::is_socks5);
         for url in [&config.operator_url, &config.esplora_url] {
-            let plain = config.network == Network::Regtest && url.starts_with("http://") || is_loopback(url);
+            let plain = config.network == Network::Regtest && url.starts_with("http://")
+                || is_loopback(url)
+                || tor && is_onion(url);
             if url.len() > 512 || !(url.starts_with("https://") || plain) {
-                let url = url.chars().take(64).collect();
-                return Err(WalletError::InvalidUrl {
-                    url,
-                    why: "it must begin with https:// (http:// only on regtest or to this machine)",
-                });
+                return Err(invalid(url, "it must begin with https:// (http:// only on regtest or to this machine)"));
             }
         }
         Ok(Self {
             operator_url: config.operator_url.clone(),
             operator: OnceCell::new(),
-            chain: Chain::new(&config.esplora_url)?,
+            chain: Chain::through(proxy.as_ref(), &config.esplora_url)?,
+            proxy,
         })
     }
 
     /// The operator; the first call connects, and fails within seconds when nothing answers.
     pub async fn operator(&self) -> Result<&Operator> {
-        let connecting = self.operator.get_or_try_init(|| Operator::connect(&self.operator_url));
+        let connecting =
+            self.operator.get_or_try_init(|| Operator::connect_through(self.proxy.as_ref(), &self.operator_url));
         Ok(connecting.await?)
     }
 
@@ -95,9 +104,18 @@ pub(super) fn stored_info(store: &Store) -> Result<Option<OperatorInfo>> {
 
 /// Plain http that does not leave this machine.
 fn is_loopback(url: &str) -> bool {
+    ["127.0.0.1", "localhost", "[::1]"].contains(&http_host(url))
+}
+
+/// A service that only Tor reaches.
+fn is_onion(url: &str) -> bool {
+    http_host(url).ends_with(".onion")
+}
+
+/// The host of an address that begins with http://, without its port.
+fn http_host(url: &str) -> &str {
     let host = url.strip_prefix("http://").and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    ["127.0.0.1", "localhost", "[::1]"].contains(&name)
+    host.rsplit_once(':').map_or(host, |(name, _)| name)
 }
 
 #[cfg(test)]
@@ -114,5 +132,13 @@ mod tests {
             assert!(!open(Network::Bitcoin, url), "{url}");
         }
         assert!(open(Network::Regtest, "http://a.example"));
+        // An onion's address only through what may be Tor.
+        for (proxy, good) in
+            [(None, false), (Some("http://127.0.0.1:8080"), false), (Some("socks5://127.0.0.1:9050"), true)]
+        {
+            let mut config = WalletConfig::new("x", Network::Bitcoin, "http://abc.onion:7070", "https://e.example");
+            config.proxy = proxy.map(str::to_owned);
+            assert_eq!(Net::new(&config).is_ok(), good, "{proxy:?}");
+        }
     }
 }

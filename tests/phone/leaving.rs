@@ -24,6 +24,7 @@ async fn open(name: &str) -> Arc<Wallet> {
         confirmations: None,
         max_preconfirmed: None,
         max_blind_seconds: None,
+        proxy: None,
     };
     Wallet::open(config, World::mnemonic(name), None).await.unwrap()
 }

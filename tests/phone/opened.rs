@@ -18,6 +18,7 @@ pub fn config(side: &Side) -> WalletConfig {
         confirmations: None,
         max_preconfirmed: None,
         max_blind_seconds: None,
+        proxy: None,
     }
 }
 
