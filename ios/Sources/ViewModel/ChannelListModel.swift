@@ -4,7 +4,9 @@ import VirtualChannels
 public struct ChannelListState: ScreenState {
     /// The channels, the youngest first; `nil` until they are known.
     public var rows: [ChannelRow]?
+    /// Why the last action did not work.
     public var problem: String?
+    /// Whether an action is under way.
     public var busy = false
 }
 

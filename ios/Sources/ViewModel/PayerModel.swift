@@ -35,7 +35,9 @@ public struct PayerState: ScreenState {
     public var notice: String?
     /// The id of the next payment. It stays the same until ``PayerModel/next()``: who presses twice pays once.
     public internal(set) var paymentId = UUID().uuidString
+    /// Why the last action did not work.
     public var problem: String?
+    /// Whether an action is under way.
     public var busy = false
 
     /// Until when the quoted channel would take payments, in words.

@@ -27,7 +27,9 @@ public struct ReceiverState: ScreenState {
     public var screen = Screen.scan
     /// What the last settling brought.
     public var settled: Settlement?
+    /// Why the last action did not work.
     public var problem: String?
+    /// Whether an action is under way.
     public var busy = false
 }
 

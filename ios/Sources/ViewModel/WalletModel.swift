@@ -29,7 +29,9 @@ public struct WalletState: ScreenState {
     public var boardingAddress: String?
     /// What the last settling brought.
     public var settled: Settlement?
+    /// Why the last action did not work.
     public var problem: String?
+    /// Whether an action is under way.
     public var busy = false
 }
 
