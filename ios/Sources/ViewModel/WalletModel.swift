@@ -29,6 +29,8 @@ public struct WalletState: ScreenState {
     public var boardingAddress: String?
     /// What the last settling brought.
     public var settled: Settlement?
+    /// When maintenance is to run again at the latest, in unix seconds; `nil` where nothing is pending, or it has not run yet.
+    public var nextRun: UInt64?
     /// Why the last action did not work.
     public var problem: String?
     /// Whether an action is under way.
@@ -88,14 +90,18 @@ public final class WalletModel: Model<WalletState> {
         }
     }
 
-    /// What is to be done now and then in the background: goes on with what was interrupted, and looks at chain and operator for every
-    /// channel that has not ended.
+    /// Does what is due, in the background now and then: goes on with what was interrupted, looks at every channel that has not ended,
+    /// closes what takes no more payments, takes back what is past its locktime, and settles. ``WalletState/nextRun`` says when to come
+    /// back.
     public func maintain() async {
         await act("maintain") {
-            let wallet = try opened()
-            _ = try await wallet.resume()
-            try await wallet.watchAll()
-            try await look(wallet)
+            let report = try await opened().maintain()
+            update {
+                $0.nextRun = report.nextRun
+                if let settled = report.settled { $0.settled = settled }
+            }
+            // What failed did not stop the rest.
+            if let failed = report.errors.first { throw failed.error }
         }
     }
 

@@ -142,6 +142,17 @@ final class GuideTests: ModelStory, @unchecked Sendable {
     }
 
     private func backgroundWork(_ wallet: Wallet) async throws {
+        var (shown, scheduled): ([String], [Date]) = ([], [])
+        func show(_ text: String) { shown.append(text) }
+        func schedule(_ date: Date) { scheduled.append(date) }
+        // guide: maintain
+        let report = try await wallet.maintain()
+        for failed in report.errors { show(failed.error.localizedDescription) }
+        if let next = report.nextRun { schedule(Date(timeIntervalSince1970: TimeInterval(next))) }
+        // end
+        XCTAssertEqual(shown, [])
+        // An open channel has a locktime ahead.
+        XCTAssertEqual(scheduled.count, 1)
         // guide: lease
         try await wallet.releaseDatabase()              // the app goes to the background: no lock, no open file
         try await wallet.reopenDatabase()               // it comes back

@@ -31,6 +31,11 @@ final class LifeCycleModelTests: ModelStory, @unchecked Sendable {
         try await between()
         let invite = try await receiver.showInvite(memo: "Coffee")
         try await between()
+        if killing {
+            // An offer that nobody has seen: the payer scans the invite again, and nothing is held by the first one.
+            _ = try await payer.showOffer(for: invite, capacity: Self.funding, funding: .batch)
+            try await between()
+        }
         let offer = try await payer.showOffer(for: invite, capacity: Self.capacity, funding: .batch)
         XCTAssertNil(offer.channel)
         try await between()

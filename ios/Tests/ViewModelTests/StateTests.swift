@@ -53,7 +53,7 @@ final class StateTests: ModelStory, @unchecked Sendable {
         }
     }
 
-    func testMaintenanceSeesThatAChannelIsOpen() async throws {
+    func testMaintenanceOpensAChannelAndSaysWhenToComeBack() async throws {
         try await onMain { [self] in
             let (payer, receiver) = (try await phone("payer"), try await phone("receiver"))
             try await fund(payer, 100_000)
@@ -68,7 +68,12 @@ final class StateTests: ModelStory, @unchecked Sendable {
                     return state == .open
                 }
             }
-            XCTAssertEqual(payer.wallet.state.balance?.inChannels, 50_000)
+            for phone in [payer, receiver] { XCTAssertNotNil(phone.wallet.state.nextRun) }
+            try await regtest.fault("operator/stop")
+            await payer.wallet.maintain()
+            XCTAssertNotNil(payer.wallet.state.problem)
+            XCTAssertNotNil(payer.wallet.state.nextRun)
+            try await regtest.fault("operator/start")
             await payer.shutdown()
             await receiver.shutdown()
         }

@@ -12,12 +12,13 @@ enum Maintenance {
         }
     }
 
-    /// Asks for the next run, in six hours. The system decides when it really is.
+    /// Asks for the next run: when the wallet says, and in six hours where it does not. The system decides when it really is.
     @MainActor
     static func schedule() {
         let request = BGProcessingTaskRequest(identifier: identifier)
         request.requiresNetworkConnectivity = true
-        request.earliestBeginDate = Date(timeIntervalSinceNow: 6 * 3600)
+        let advised = AppState.shared.wallet?.state.nextRun.map { Date(timeIntervalSince1970: TimeInterval($0)) }
+        request.earliestBeginDate = advised ?? Date(timeIntervalSinceNow: 6 * 3600)
         // On the simulator there is no scheduler, and the app works without.
         try? BGTaskScheduler.shared.submit(request)
     }
