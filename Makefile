@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo kotlin-demo swift-demo test bench bindings fmt
+.PHONY: help demo kotlin-demo swift-demo test bench bindings docs fmt
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/virtual-channels
 ifndef CARGO_TARGET_DIR
@@ -56,6 +56,10 @@ bench: ## the figures, also in target/bench.json
 bindings: ## Kotlin and Swift sources from the built library, in bindings/generated
 	@scripts/prepare.sh rust
 	@scripts/bindings.sh
+
+docs: ## the API reference in target/docs: Rust, Kotlin, Swift; fails where a public item has no text
+	@scripts/prepare.sh rust kotlin
+	@scripts/docs.sh
 
 fmt: ## formats all Rust code
 	@cargo fmt --all

@@ -14,7 +14,7 @@ const LEAVING_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Store {
     /// Moves all changes into the main file and lets go of it: no lock and no open file is left behind. Waits for the
-    /// one call that is running, which takes [`BUSY_TIMEOUT`] at most when another process is in its way; calls from
+    /// one call that is running, which takes `BUSY_TIMEOUT` at most when another process is in its way; calls from
     /// then on answer [`StoreError::Released`] until [`Store::reopen`]. Also after an error nothing of the file is
     /// held. Releasing again does nothing, nor does releasing a closed store.
     pub fn release(&self) -> Result<(), StoreError> {

@@ -31,6 +31,7 @@ value class Sats(
         return Sats(product)
     }
 
+    /** By how many sats there are. */
     override fun compareTo(other: Sats): Int = value.compareTo(other.value)
 
     /** The number with its unit, such as `1500 sats`. */
