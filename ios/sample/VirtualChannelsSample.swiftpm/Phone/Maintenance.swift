@@ -12,26 +12,30 @@ enum Maintenance {
         }
     }
 
-    /// Asks for the next run: when the wallet says, and in six hours where it does not. The system decides when it really is.
+    /// Asks for the next run: in six hours, or when the wallet says, if that is earlier. The system decides when it really is.
     @MainActor
     static func schedule() {
         let request = BGProcessingTaskRequest(identifier: identifier)
         request.requiresNetworkConnectivity = true
         let advised = AppState.shared.wallet?.state.nextRun.map { Date(timeIntervalSince1970: TimeInterval($0)) }
-        request.earliestBeginDate = advised ?? Date(timeIntervalSinceNow: 6 * 3600)
+        request.earliestBeginDate = min(advised ?? .distantFuture, Date(timeIntervalSinceNow: 6 * 3600))
         // On the simulator there is no scheduler, and the app works without.
         try? BGTaskScheduler.shared.submit(request)
     }
 
     @MainActor
     private static func run(_ task: BGTask) {
-        // What the library has begun when the time is over goes on at the next run.
-        task.expirationHandler = { Task { @MainActor in await AppState.shared.rest() } }
-        Task { @MainActor in
-            let worked = await AppState.shared.maintain()
+        var ended = false
+        func end(_ worked: Bool) async {
+            // Ended once: by itself, or because the time is over.
+            guard !ended else { return }
+            ended = true
             schedule()
             await AppState.shared.rest()
             task.setTaskCompleted(success: worked)
         }
+        // What the library has begun then goes on at the next run.
+        task.expirationHandler = { Task { @MainActor in await end(false) } }
+        Task { @MainActor in await end(await AppState.shared.maintain()) }
     }
 }
