@@ -9,8 +9,8 @@ extension Wallet {
     /// ```
     ///
     /// Only the latest state is of interest: what changed while the loop was busy comes as one. The same state does not come twice.
-    /// While the database is released (``Wallet/releaseDatabase()``) nothing comes.
-    /// Nothing runs between two states, any number of loops may run, and when the task is cancelled its loop ends at once.
+    /// Nothing runs between two states, any number of loops may run, and when the task is cancelled its loop ends at once. While the
+    /// database is released (``DatabaseLease``) the loop waits. The stream keeps the wallet: to end both, call ``Wallet/shutdown()``.
     ///
     /// - Returns: A stream that ends when the wallet is closed or the task is cancelled, and throws what ``Wallet/channels()`` throws.
     public func channelStates() -> AsyncThrowingStream<[ChannelInfo], any Error> {
@@ -18,14 +18,9 @@ extension Wallet {
         return AsyncThrowingStream {
             try await untilTheEnd {
                 while true {
-                    let version = try await self.waitForChange(seen: shown.version)
-                    do {
-                        let channels = try await self.channels()
-                        if await shown.isNew(channels, version: version) { return channels }
-                    } catch WalletError.DatabaseReleased {
-                        // That it is held again is a change, too.
-                        await shown.passed(version)
-                    }
+                    let seen = try await self.waitForChange(seen: shown.version)
+                    let channels = try await self.acrossRelease { try await self.channels() }
+                    if await shown.isNew(channels, version: seen) { return channels }
                 }
             }
         }
@@ -36,10 +31,6 @@ extension Wallet {
 private actor Shown {
     private(set) var version: UInt64 = 0
     private var channels: [ChannelInfo]?
-
-    func passed(_ version: UInt64) {
-        self.version = version
-    }
 
     func isNew(_ channels: [ChannelInfo], version: UInt64) -> Bool {
         self.version = version

@@ -14,14 +14,17 @@ extension Wallet {
     /// twice. Progress (``EventKind/progress(flow:step:)``) is shown only, and comes once.
     ///
     /// Nothing runs between two events: there is no buffer and no task of its own. When the task is cancelled, the loop ends at once.
-    /// One loop at a time: two would both see the event that waits.
+    /// One loop at a time: two would both see the event that waits. While the database is released (``DatabaseLease``) the loop waits.
+    /// The stream keeps the wallet: to end both, call ``Wallet/shutdown()``.
     ///
     /// - Returns: A stream that ends when the wallet is closed or the task is cancelled, and throws what ``Wallet/nextEvent()`` throws.
     public func events() -> AsyncThrowingStream<Event, any Error> {
         let dealtWith = Token()
         return AsyncThrowingStream {
             try await untilTheEnd {
-                if let token = await dealtWith.take() { try await self.acknowledgeEvent(token: token) }
+                if let token = await dealtWith.take() {
+                    try await self.acrossRelease { try await self.acknowledgeEvent(token: token) }
+                }
                 let event = try await self.waitForEvent()
                 await dealtWith.put(event.token)
                 return event
@@ -39,16 +42,5 @@ private actor Token {
     func take() -> String? {
         defer { token = nil }
         return token
-    }
-}
-
-/// The answer, or `nil` where a stream ends: the wallet is closed, or the task cancelled.
-func untilTheEnd<Answer>(_ call: () async throws -> Answer) async throws -> Answer? {
-    do {
-        return try await call()
-    } catch WalletError.Closed {
-        return nil
-    } catch is CancellationError {
-        return nil
     }
 }
