@@ -14,6 +14,7 @@ class Story: XCTestCase {
 
     var regtest: Regtest { Self.running! }
     private(set) var folder = URL(fileURLWithPath: "/nowhere")
+    private var watchdog: Watchdog?
 
     override class func setUp() {
         super.setUp()
@@ -28,11 +29,13 @@ class Story: XCTestCase {
 
     override func setUpWithError() throws {
         try super.setUpWithError()
+        watchdog = Watchdog(name)
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("swift-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     }
 
     override func tearDownWithError() throws {
+        watchdog?.stop()
         try FileManager.default.removeItem(at: folder)
         try super.tearDownWithError()
     }
