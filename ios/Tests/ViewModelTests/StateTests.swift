@@ -99,9 +99,11 @@ final class StateTests: ModelStory, @unchecked Sendable {
             XCTAssertEqual(payer.wallet.state.phase, .open)
             _ = try await payer.showPayment(channel, 500)
             // Away and back so quickly that the two overlap: the last one counts.
-            async let away: Void = payer.wallet.rest()
-            async let back: Void = payer.wallet.wake()
-            _ = await (away, back)
+            // (Tasks of the main actor begin in their order; `async let` promises none.)
+            let away = Task { @MainActor in await payer.wallet.rest() }
+            let back = Task { @MainActor in await payer.wallet.wake() }
+            await away.value
+            await back.value
             XCTAssertEqual(payer.wallet.state.phase, .open)
             // The list that was followed all the time shows it.
             try await eventually("the payment") { list.state.rows?.first?.paid == 1_500 }
