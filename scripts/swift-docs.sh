@@ -3,18 +3,22 @@
 #
 #   scripts/swift-docs.sh [FOLDER]    writes VirtualChannels.symbols.json there; target/swift-docs unless given
 #
-# The symbols come from the compiler. Needs what scripts/swift-package.sh needs, and python3. Where docc is (Xcode, or beside swift),
-# `docc convert` makes pages of FOLDER and ios/Sources/VirtualChannels/VirtualChannels.docc.
+# The symbols come from the compiler. Needs what scripts/swift-package.sh needs, and python3. Where docc is (it comes with Swift) it makes
+# VirtualChannels.doccarchive of them and of the articles, and a link that leads nowhere is an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:-$PWD/target/swift-docs}
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
+command -v python3 >/dev/null || { echo "swift-docs: python3 is missing" >&2; exit 1; }
 
 # A scratch folder of its own: what is built already would not say its symbols again.
-scripts/swift-package.sh build --target VirtualChannels --scratch-path "$out/build" \
-    -Xswiftc -emit-symbol-graph -Xswiftc -emit-symbol-graph-dir -Xswiftc "$out/symbols"
-cp "$out/symbols/VirtualChannels.symbols.json" "$out/"
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+scripts/swift-package.sh build --target VirtualChannels --scratch-path "$scratch/build" \
+    -Xswiftc -emit-symbol-graph -Xswiftc -emit-symbol-graph-dir -Xswiftc "$scratch/symbols" >"$scratch/log" 2>&1 ||
+    { tail -20 "$scratch/log" >&2; exit 1; }
+cp "$scratch/symbols/VirtualChannels.symbols.json" "$out/"
 
 python3 - "$out/VirtualChannels.symbols.json" <<'PYTHON'
 import json
@@ -42,3 +46,16 @@ for line in sorted(without):
     print(f"  {line}")
 sys.exit(1 if without or checked < 200 else 0)
 PYTHON
+
+docc=$(scripts/swift.sh --run bash -c 'PATH=$PATH:/usr/libexec/swift/bin; command -v docc || xcrun --find docc' 2>/dev/null) || docc=
+if [ -z "$docc" ]; then
+    echo "swift-docs: no docc here: the articles and their links are not looked at"
+    exit 0
+fi
+mkdir "$scratch/graph"
+cp "$out/VirtualChannels.symbols.json" "$scratch/graph/"
+rm -rf "$out/VirtualChannels.doccarchive"
+scripts/swift.sh --run "$docc" convert ios/Sources/VirtualChannels/VirtualChannels.docc --additional-symbol-graph-dir "$scratch/graph" \
+    --fallback-display-name VirtualChannels --fallback-bundle-identifier org.virtualchannels --warnings-as-errors \
+    --output-path "$out/VirtualChannels.doccarchive"
+echo "swift-docs: $out/VirtualChannels.doccarchive"

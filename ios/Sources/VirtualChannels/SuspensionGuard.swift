@@ -16,7 +16,7 @@ public final class SuspensionGuard: @unchecked Sendable {
     private let center: NotificationCenter
     private var observers: [any NSObjectProtocol] = []
 
-    /// Follows two notifications; on iOS take ``init(_:failed:)``, which knows their names.
+    /// Follows two notifications; on iOS there is an initialiser that knows their names.
     ///
     /// - Parameters:
     ///   - lease: Whose database it is.
