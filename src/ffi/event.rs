@@ -48,6 +48,14 @@ pub enum EventKind {
     },
     /// Somebody put the channel on chain.
     ChannelUnrolled,
+    /// A coin of this wallet was spent by a transaction that it did not make: another phone has the same mnemonic, or
+    /// somebody else knows the words. Once for each coin. Tell the user; `docs/two-phones.md` says what to do.
+    SeedUsedElsewhere {
+        /// The coin, as `txid:index`.
+        outpoint: String,
+        /// The transaction that spent it, where operator or chain say which.
+        spent_by: Option<String>,
+    },
     /// An opening came to nothing.
     OpeningFailed {
         /// The offer.
@@ -100,6 +108,10 @@ impl From<wallet::Event> for Event {
             K::ChannelClosed { txid } => EventKind::ChannelClosed { txid: txid.to_string() },
             K::ChannelRefunded { txid } => EventKind::ChannelRefunded { txid: txid.to_string() },
             K::ChannelUnrolled => EventKind::ChannelUnrolled,
+            K::SeedUsedElsewhere { outpoint, spent_by } => EventKind::SeedUsedElsewhere {
+                outpoint: outpoint.to_string(),
+                spent_by: spent_by.map(|txid| txid.to_string()),
+            },
             K::OpeningFailed { offer_id, why } => EventKind::OpeningFailed { offer_id, reason: why },
             K::Progress { flow, step } => EventKind::Progress { flow, step: step.into() },
         };

@@ -261,7 +261,12 @@ impl Wallet {
             }
             None => step::REGISTERING,
         };
-        self.store.write(|db| Ok(db.update_flow(&id, from, step::REGISTERING, &encode(&data)?, self.timestamp())?))
+        self.store.write(|db| {
+            if data.has_attempts() {
+                self.sign_away(db, &data.inputs)?;
+            }
+            Ok(db.update_flow(&id, from, step::REGISTERING, &encode(&data)?, self.timestamp())?)
+        })
     }
 
     /// Tries to take back the intents over a flow's inputs, so that they are free again.
@@ -377,6 +382,8 @@ impl BatchObserver for Observer {
             for leaf in &outcome.leaves {
                 db.put_branch(&leaf.outpoint, &leaf.branch)?;
             }
+            // From here on the batch may come whatever becomes of this flow.
+            self.wallet.sign_away(db, &self.data.inputs)?;
             let data = encode(&self.data)?;
             Ok(db.update_flow(&self.id, step::REGISTERING, step::READY, &data, self.wallet.timestamp())?)
         });

@@ -85,11 +85,12 @@ impl Wallet {
 
     pub(super) async fn vtxo_coins(&self) -> Result<Vec<Coin>> {
         let Known { own, locked, spent } = self.known(ScriptKind::Vtxo)?;
-        if own.is_empty() {
-            return Ok(Vec::new());
-        }
-        let scripts: Vec<ScriptBuf> = own.keys().cloned().collect();
+        let ahead = self.scripts_ahead(&*self.info()?)?;
+        let scripts: Vec<ScriptBuf> = own.keys().chain(ahead.iter().map(|(_, script)| script)).cloned().collect();
         let vtxos = self.net.operator().await?.vtxos_by_scripts(&scripts).await?;
+        // A disk that is full must not hide the coins; the next look tries again.
+        let _ = self.skip_seen(&ahead, &vtxos);
+        let _ = self.note_vtxos(&vtxos.iter().filter(|vtxo| own.contains_key(&vtxo.script)).collect::<Vec<_>>());
         let now = self.now().unix();
         let mut coins = Vec::new();
         for vtxo in vtxos {
@@ -120,9 +121,10 @@ impl Wallet {
 
     pub(super) async fn boarding_coins(&self) -> Result<Vec<Coin>> {
         let Known { own, locked, spent } = self.known(ScriptKind::Boarding)?;
-        let mut coins = Vec::new();
+        let (mut coins, mut unspent) = (Vec::new(), Vec::new());
         for (script, own) in own {
             for coin in self.net.chain.coins(&script).await? {
+                unspent.push(coin.outpoint);
                 if spent.contains(&coin.outpoint) {
                     continue;
                 }
@@ -138,6 +140,8 @@ impl Wallet {
                 });
             }
         }
+        // Neither a full disk nor a server that does not say what spent a coin may hide the others.
+        let _ = self.note_boarding(&unspent).await;
         coins.sort_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
         Ok(coins)
     }
@@ -148,6 +152,7 @@ impl Wallet {
         if inputs.is_empty() {
             return Ok(());
         }
+        self.sign_away(db, inputs)?;
         let now = self.timestamp();
         let mut spent = recently_spent(db, now)?;
         spent.extend(inputs.iter().map(|input| (input.outpoint, now)));

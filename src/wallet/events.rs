@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use bitcoin::hex::DisplayHex;
-use bitcoin::{Amount, Txid};
+use bitcoin::{Amount, OutPoint, Txid};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -46,6 +46,9 @@ pub enum EventKind {
     ChannelRefunded { txid: Txid },
     /// Somebody put the channel on chain.
     ChannelUnrolled,
+    /// A coin of this wallet was spent by a transaction that it did not make: another phone has the same seed, or
+    /// somebody else knows the words. Once for each coin.
+    SeedUsedElsewhere { outpoint: OutPoint, spent_by: Option<Txid> },
     /// An opening came to nothing.
     OpeningFailed { offer_id: String, why: String },
     /// A long flow goes on.

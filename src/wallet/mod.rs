@@ -14,6 +14,7 @@ mod clock;
 mod close;
 mod coins;
 mod config;
+mod elsewhere;
 mod error;
 mod events;
 mod fees;

@@ -30,5 +30,6 @@ mod releasing;
 mod releasing_flows;
 mod several_operators;
 mod sums;
+mod two_phones;
 mod two_processes;
 mod world;
