@@ -117,10 +117,12 @@ impl Http {
         let url = format!("{}{path}", self.url);
         match &self.client {
             Way::Direct(client) => direct(client, method, url, body).await,
-            Way::Proxied(tunnelled) => match timeout(REQUEST_LIMIT, tunnelled.send(&method, &url, body)).await {
-                Ok(answer) => answer.map_err(|error| causes(&*error)),
-                Err(_) => Err(format!("no answer through the proxy within {} s", REQUEST_LIMIT.as_secs())),
-            },
+            Way::Proxied(tunnelled) => {
+                match timeout(REQUEST_LIMIT, Box::pin(tunnelled.send(&method, &url, body))).await {
+                    Ok(answer) => answer.map_err(|error| causes(&*error)),
+                    Err(_) => Err(format!("no answer through the proxy within {} s", REQUEST_LIMIT.as_secs())),
+                }
+            }
         }
     }
 

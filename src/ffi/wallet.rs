@@ -48,7 +48,8 @@ impl Wallet {
         T: Send + 'static,
         F: Future<Output = Result<T, wallet::WalletError>> + Send + 'static,
     {
-        let work = work(self.inner.clone());
+        // Boxed: flows are large, and the threads of a phone that wait for them have small stacks.
+        let work = Box::pin(work(self.inner.clone()));
         let clock = self.clock.clone();
         let task = async move {
             if let Some(clock) = clock {

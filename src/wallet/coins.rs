@@ -141,7 +141,7 @@ impl Wallet {
             }
         }
         // Neither a full disk nor a server that does not say what spent a coin may hide the others.
-        let _ = self.note_boarding(&unspent).await;
+        let _ = Box::pin(self.note_boarding(&unspent)).await;
         coins.sort_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
         Ok(coins)
     }

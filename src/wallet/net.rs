@@ -49,8 +49,9 @@ impl Net {
 
     /// The operator; the first call connects, and fails within seconds when nothing answers.
     pub async fn operator(&self) -> Result<&Operator> {
-        let connecting =
-            self.operator.get_or_try_init(|| Operator::connect_through(self.proxy.as_ref(), &self.operator_url));
+        // Boxed: it is large, and every flow would carry it.
+        let connect = || Box::pin(Operator::connect_through(self.proxy.as_ref(), &self.operator_url));
+        let connecting = self.operator.get_or_try_init(connect);
         Ok(connecting.await?)
     }
 
