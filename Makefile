@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo kotlin-demo swift-demo test bench bindings docs fmt
+.PHONY: help demo kotlin-demo swift-demo test bench bindings docs fmt size test-arm64 ios-lib android-check
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/virtual-channels
 ifndef CARGO_TARGET_DIR
@@ -60,6 +60,23 @@ bindings: ## Kotlin and Swift sources from the built library, in bindings/genera
 docs: ## the API reference in target/docs: Rust, Kotlin, Swift; fails where a public item has no text
 	@scripts/prepare.sh rust kotlin
 	@scripts/docs.sh
+
+# These need parts of Rust that come from rustup's own host, and are not part of `make test`.
+size: ## how large the shipped library is, by crate, beside the budget: x86_64 and arm64 Linux, arm64 iOS
+	@scripts/prepare.sh rust bloat arm64 clang headers
+	@scripts/size.sh
+
+test-arm64: ## tests of protocol, store and payments as arm64 Linux programs under qemu
+	@scripts/prepare.sh rust arm64 qemu
+	@scripts/test-arm64.sh
+
+ios-lib: ## the static library for arm64 iOS, built on Linux and checked
+	@scripts/prepare.sh rust clang headers
+	@scripts/ios-lib.sh
+
+android-check: ## type-checks for the three Android ABIs, all C code compiled; nothing to ship
+	@scripts/prepare.sh rust clang headers
+	@scripts/android-check.sh
 
 fmt: ## formats all Rust code
 	@cargo fmt --all

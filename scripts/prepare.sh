@@ -9,6 +9,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/virtual-channels
 cargo_deny=0.20.2
+cargo_bloat=0.12.1
 rust=1.95
 java=17
 missing=()
@@ -101,11 +102,36 @@ need_kotlin() {
 
 need_swift() { "$here/swift.sh" --prepare || missing+=("Swift 6 or newer (why is said above)"); }
 
+need_bloat() {
+    local root=$cache/cargo-bloat
+    [ -f "$root/.crates.toml" ] && grep -q "\"cargo-bloat $cargo_bloat " "$root/.crates.toml" && return 0
+    have cargo || return 0
+    say "building cargo-bloat $cargo_bloat, once, into $root"
+    CARGO_TARGET_DIR="$root/build" cargo install --locked --root "$root" --version "$cargo_bloat" cargo-bloat >&2 ||
+        missing+=("cargo-bloat $cargo_bloat (cargo install failed)")
+    rm -rf "$root/build"
+}
+
+need_arm64() {
+    have aarch64-linux-gnu-gcc || debian "a C compiler for arm64" gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+}
+
+need_qemu() { have qemu-aarch64 || have qemu-aarch64-static || debian "qemu for programs" qemu-user; }
+
+# Debian's names; what the scripts accept is said in scripts/clang.sh.
+need_clang() { (. "$here/clang.sh") 2>/dev/null || debian "clang with lld and the LLVM tools" clang-19 lld-19 llvm-19; }
+
+need_headers() {
+    python3 -m pip --version >/dev/null 2>&1 || debian "Python with pip" python3-pip
+    [ ${#missing[@]} = 0 ] || return 0
+    "$here/headers.sh" >/dev/null || missing+=("C headers of iOS and Android (why is said above)")
+}
+
 need_strace() { have strace || [ "$(uname)" != Linux ] || debian strace strace; }
 
 for need in "$@"; do
     case $need in
-        rust | lint | deny | bitcoind | kotlin | swift | strace) "need_$need" ;;
+        rust | lint | deny | bitcoind | kotlin | swift | strace | bloat | arm64 | qemu | clang | headers) "need_$need" ;;
         *) say "unknown need: $need"; exit 2 ;;
     esac
 done
