@@ -4,11 +4,13 @@ import android.app.Activity
 import android.os.Bundle
 import android.widget.FrameLayout
 import android.widget.LinearLayout
+import kotlin.time.Duration.Companion.minutes
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Job
 import kotlinx.coroutines.MainScope
 import kotlinx.coroutines.cancel
 import kotlinx.coroutines.launch
+import org.virtualchannels.sample.background.MaintenanceWorker
 import org.virtualchannels.sample.screens.ChannelsScreen
 import org.virtualchannels.sample.screens.Column
 import org.virtualchannels.sample.screens.PayScreen
@@ -45,6 +47,7 @@ class MainActivity : Activity() {
     override fun onStop() {
         visible?.cancel()
         visible = null
+        MaintenanceWorker.schedule(this, AFTER_USE)
         super.onStop()
     }
 
@@ -74,5 +77,10 @@ class MainActivity : Activity() {
         content.removeAllViews()
         content.addView(screen.view)
         shown = visible?.launch { screen.follow() }
+    }
+
+    private companion object {
+        /** The user may be back at once. */
+        val AFTER_USE = 15.minutes
     }
 }

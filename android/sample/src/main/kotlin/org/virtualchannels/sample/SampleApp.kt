@@ -11,6 +11,8 @@ import kotlinx.coroutines.sync.withLock
 import org.virtualchannels.WalletConfig
 import org.virtualchannels.WalletInterface
 import org.virtualchannels.android.WalletFiles
+import org.virtualchannels.sample.background.WalletHolder
+import org.virtualchannels.sample.background.WalletNotOpen
 import org.virtualchannels.sample.keys.KeystoreKey
 import org.virtualchannels.sample.keys.MnemonicStore
 import org.virtualchannels.viewmodel.ChannelListModel
@@ -26,7 +28,7 @@ class Models(wallet: WalletInterface) {
 }
 
 /** Holds the wallet and its models: they outlive the screens, which come and go with each turn of the phone. */
-class SampleApp : Application() {
+class SampleApp : Application(), WalletHolder {
     /** What a button began goes on when its screen has gone. */
     val scope = CoroutineScope(SupervisorJob() + Dispatchers.Main)
 
@@ -55,6 +57,12 @@ class SampleApp : Application() {
             models ?: model.wallet?.let { opened -> Models(opened).also { models = it } }
         }
     }.await()
+
+    override suspend fun openWallet(): WalletInterface? {
+        if (places.load() == null) return null
+        open()
+        return wallet?.wallet ?: throw WalletNotOpen()
+    }
 
     private fun config(place: Place) = WalletConfig(
         databasePath = WalletFiles.database(this),
