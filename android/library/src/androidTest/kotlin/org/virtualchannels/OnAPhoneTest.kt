@@ -35,7 +35,7 @@ class OnAPhoneTest {
     }
 
     private suspend fun live(payer: Wallet, receiver: Wallet) {
-        post("faucet/${payer.boardingAddress()}/$FUNDING")
+        post("faucet/${payer.boardingAddress()}/${FUNDING.value}")
         mine()
         eventually("the coins") { payer.balance().boarding == FUNDING }
         payer.settle()
