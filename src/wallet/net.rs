@@ -22,9 +22,15 @@ pub(super) struct Net {
     pub chain: Chain,
 }
 
+/// An address as an error shows it: short, and without the name and password that may be in it.
+fn shown(url: &str) -> String {
+    let hidden = url.rsplit_once('@').map(|(_, host)| format!("…@{host}"));
+    hidden.as_deref().unwrap_or(url).chars().take(64).collect()
+}
+
 impl Net {
     pub fn new(config: &WalletConfig) -> Result<Self> {
-        let invalid = |url: &str, why| WalletError::InvalidUrl { url: url.chars().take(64).collect(), why };
+        let invalid = |url: &str, why| WalletError::InvalidUrl { url: shown(url), why };
         let proxy = match &config.proxy {
             Some(url) => Some(Proxy::parse(url).map_err(|why| invalid(url, why))?),
             None => None,
@@ -141,5 +147,12 @@ mod tests {
             config.proxy = proxy.map(str::to_owned);
             assert_eq!(Net::new(&config).is_ok(), good, "{proxy:?}");
         }
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        assert_eq!(shown("socks5://user:word@127.0.0.1:1"), "…@127.0.0.1:1");
+        assert_eq!(shown("socks5://127.0.0.1:1"), "socks5://127.0.0.1:1");
+        assert_eq!(shown(&"x".repeat(100)).len(), 64);
     }
 }

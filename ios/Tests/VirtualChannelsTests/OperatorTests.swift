@@ -56,4 +56,24 @@ final class OperatorTests: Story {
         try await payer.shutdown()
         try await pair.receiver.shutdown()
     }
+
+    func testAProxyThatIsNotThere() async throws {
+        let usual = config("wallet")
+        func through(_ proxy: String) -> WalletConfig {
+            WalletConfig(
+                databasePath: usual.databasePath, network: .regtest, operatorUrl: usual.operatorUrl, esploraUrl: usual.esploraUrl,
+                proxy: proxy)
+        }
+        // Nobody listens there, and nothing goes around it.
+        for scheme in ["socks5", "http"] {
+            let config = through("\(scheme)://127.0.0.1:1")
+            let error = try await refusal { try await Wallet.open(config: config, mnemonic: generateMnemonic()) }
+            guard case .OperatorUnreachable = error else { return XCTFail("\(error)") }
+        }
+        for proxy in ["hello", "ftp://127.0.0.1:1", "socks5://", "socks5://user:secret@127.0.0.1:1"] {
+            let error = try await refusal { try await Wallet.open(config: through(proxy), mnemonic: generateMnemonic()) }
+            guard case .InvalidUrl(_, let reason) = error, !reason.isEmpty else { return XCTFail("\(error)") }
+            XCTAssertFalse("\(error)".contains("secret"), "\(error)")
+        }
+    }
 }
