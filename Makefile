@@ -44,7 +44,7 @@ swift-demo: ## two wallets in a terminal through the view models of the apps, in
 	@scripts/bindings.sh --built
 	@scripts/swift-demo.sh
 
-test: ## formatting, lints, licences, all Rust tests, the Kotlin test
+test: ## formatting, lints, licences, all Rust, Kotlin and Swift tests
 	@scripts/test.sh
 
 bench: ## the figures, also in target/bench.json

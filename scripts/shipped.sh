@@ -1,5 +1,5 @@
 # What every library that is shipped is built with, whatever it is built for; sourced by the scripts that build one.
-# Why each of these is there: docs/adr/0007-size.md.
+# Why each of these is there: docs/adr/0008-size.md.
 export CARGO_INCREMENTAL=0
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 # The oldest systems the libraries run on.
