@@ -56,7 +56,24 @@ fn kotlin(root: &Utf8Path, library: &Utf8Path, out_dir: &Utf8Path, config: Optio
     generate(root, library, out_dir, TargetLanguage::Kotlin, config)?;
     let file = out_dir.join("org/virtualchannels/virtual_channels.kt");
     readable_messages(&file)?;
+    // A call of an object that was let go of is refused with the error that comes after `shutdown`, too.
+    put(
+        &file,
+        "throw IllegalStateException(\"${this.javaClass.simpleName} object has already been destroyed\")",
+        "throw WalletException.Closed()",
+    )?;
+    // Text that is no Unicode (half a surrogate pair) is refused by whoever reads it, with a typed error.
+    put(&file, "onMalformedInput(CodingErrorAction.REPORT)", "onMalformedInput(CodingErrorAction.REPLACE)")?;
     rewrite(&file, |source| names::foreign_names(source, |name| format!("[{name}]")))
+}
+
+/// Puts `ours` where UniFFI wrote `theirs`.
+fn put(file: &Utf8Path, theirs: &str, ours: &str) -> Result<()> {
+    let source = fs::read_to_string(file).with_context(|| format!("reading {file}"))?;
+    if !source.contains(theirs) {
+        bail!("{file} has no `{theirs}`, which UniFFI 0.32 wrote");
+    }
+    fs::write(file, source.replace(theirs, ours)).with_context(|| format!("writing {file}"))
 }
 
 fn rewrite(file: &Utf8Path, how: impl FnOnce(&str) -> String) -> Result<()> {

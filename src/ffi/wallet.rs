@@ -42,20 +42,21 @@ impl Wallet {
     pub(super) async fn flow<T, F>(
         &self,
         call: &'static str,
-        work: impl FnOnce(wallet::Wallet) -> F,
+        work: impl FnOnce(wallet::Wallet) -> F + Send + 'static,
     ) -> Result<T, WalletError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, wallet::WalletError>> + Send + 'static,
     {
-        // Boxed: flows are large, and the threads of a phone that wait for them have small stacks.
-        let work = Box::pin(work(self.inner.clone()));
-        let clock = self.clock.clone();
+        let (inner, clock) = (self.inner.clone(), self.clock.clone());
         let task = async move {
             if let Some(clock) = clock {
                 // Not on one of the few threads that drive the network: the app may take its time.
                 let _ = tokio::task::spawn_blocking(move || clock.ask()).await;
             }
+            // Made here, and kept on the heap: these futures are too large for the stacks that callers have (1 MB on a
+            // JVM's main thread, 512 KB on a thread of iOS).
+            let work = Box::pin(work(inner));
             told::call(call, async move { Ok(work.await?) }).await
         };
         self.runtime.run(task).await
@@ -106,7 +107,7 @@ impl Wallet {
             };
             runtime.run_blocking(ask).await?;
         }
-        let opening = async move { Ok(wallet::Wallet::open(config, &mnemonic).await?) };
+        let opening = async move { Ok(Box::pin(wallet::Wallet::open(config, &mnemonic)).await?) };
         let inner = runtime.run(told::call("open", opening)).await?;
         Ok(Arc::new(Self { inner, clock, runtime }))
     }
@@ -168,7 +169,7 @@ impl Wallet {
     /// Pays off chain to an Ark address of the same operator; answers the ark transaction's id.
     pub async fn send(&self, address: String, amount: Sats) -> Result<String, WalletError> {
         let amount = Amount::from(amount);
-        self.flow("send", |wallet| async move { Ok(wallet.send(&address, amount).await?.to_string()) }).await
+        self.flow("send", move |wallet| async move { Ok(wallet.send(&address, amount).await?.to_string()) }).await
     }
 
     /// Moves boarding coins and unsettled VTXOs into one fresh VTXO in the next batch; with `renew` settled ones too,

@@ -23,12 +23,11 @@ value class Sats(
         return Sats(value - other.value)
     }
 
-    /** So many times the amount; throws [ArithmeticException] above what 64 bits hold, [IllegalArgumentException] below zero. */
+    /** So many times the amount; throws [ArithmeticException] above what 64 bits hold and below zero. */
     operator fun times(count: Int): Sats {
-        require(count >= 0) { "$count times $value sats are less than nothing" }
-        val product = value * count.toULong()
-        if (count != 0 && product / count.toULong() != value) throw ArithmeticException("$count times $value sats do not fit")
-        return Sats(product)
+        if (count < 0) throw ArithmeticException("$count times $value sats are less than nothing")
+        if (count > 0 && value > ULong.MAX_VALUE / count.toULong()) throw ArithmeticException("$count times $value sats do not fit")
+        return Sats(value * count.toULong())
     }
 
     /** By how many sats there are. */
@@ -52,3 +51,11 @@ val Long.sats: Sats
         require(this >= 0) { "$this sats are less than nothing" }
         return Sats(toULong())
     }
+
+/** All of them together; throws [ArithmeticException] above what 64 bits hold. */
+fun Iterable<Sats>.sum(): Sats = fold(Sats.ZERO, Sats::plus)
+
+/** The amount in bitcoin with all its eight decimals, such as `0.00001500`: for addresses' URIs, not for people. */
+fun Sats.toBitcoin(): String = "${value / SATS_A_BITCOIN}.${(value % SATS_A_BITCOIN).toString().padStart(8, '0')}"
+
+private const val SATS_A_BITCOIN = 100_000_000UL
