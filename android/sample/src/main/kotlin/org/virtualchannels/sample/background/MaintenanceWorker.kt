@@ -11,6 +11,8 @@ import androidx.work.WorkManager
 import androidx.work.WorkerParameters
 import java.util.concurrent.TimeUnit
 import kotlin.time.Duration
+import org.virtualchannels.Maintenance
+import org.virtualchannels.MaintenanceOutcome
 
 /**
  * Does what is due while the app is not used: a receiver must look at the chain, and close in time. Each run says when the next
@@ -20,15 +22,17 @@ import kotlin.time.Duration
  */
 class MaintenanceWorker(context: Context, parameters: WorkerParameters) : CoroutineWorker(context, parameters) {
     override suspend fun doWork(): Result {
-        val holder = applicationContext as WalletHolder
-        return when (val run = maintain(holder::openWallet)) {
-            is Run.Done -> {
-                // After this run: to replace it would be to cancel it.
-                run.next?.let { schedule(applicationContext, it, ExistingWorkPolicy.APPEND_OR_REPLACE) }
-                Result.success()
-            }
-            Run.Again -> Result.retry()
+        val wallet = try {
+            (applicationContext as WalletHolder).openWallet() ?: return Result.success()
+        } catch (_: WalletNotOpen) {
+            return Result.retry()
         }
+        val outcome = Maintenance.run(wallet)
+        if (outcome is MaintenanceOutcome.Retry) return Result.retry()
+        // After this run: to replace it would be to cancel it.
+        Maintenance.pause(outcome, attempt = 1, System.currentTimeMillis() / 1_000)
+            ?.let { schedule(applicationContext, it, ExistingWorkPolicy.APPEND_OR_REPLACE) }
+        return Result.success()
     }
 
     companion object {
