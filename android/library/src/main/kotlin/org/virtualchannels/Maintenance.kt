@@ -8,13 +8,22 @@ import kotlin.time.Duration.Companion.seconds
 /** What a background job came to, and what its scheduler should do. */
 sealed interface MaintenanceOutcome {
     /** All was looked at; [report] says when the next run is due. What failed in it does not get better by itself. */
-    data class Done(val report: MaintenanceReport) : MaintenanceOutcome
+    data class Done(
+        /** What was done, and when to come back. */
+        val report: MaintenanceReport,
+    ) : MaintenanceOutcome
 
     /** Somebody could not be reached, or was too busy: run again soon. */
-    data class Retry(val errors: List<WalletException>) : MaintenanceOutcome
+    data class Retry(
+        /** What failed. */
+        val errors: List<WalletException>,
+    ) : MaintenanceOutcome
 
     /** Trying again changes nothing: show [error] when the app is opened next. */
-    data class Failed(val error: WalletException) : MaintenanceOutcome
+    data class Failed(
+        /** What is wrong. */
+        val error: WalletException,
+    ) : MaintenanceOutcome
 }
 
 /**
