@@ -4,6 +4,7 @@ import kotlinx.coroutines.CancellationException
 import org.virtualchannels.ChannelInfo
 import org.virtualchannels.ChannelState
 import org.virtualchannels.Settlement
+import org.virtualchannels.WalletException
 import org.virtualchannels.WalletInterface
 import org.virtualchannels.channelStates
 
@@ -38,9 +39,8 @@ class ChannelListModel(private val wallet: WalletInterface) : Model<ChannelListS
 
     /** Looks at chain and operator for every channel that has not ended. */
     suspend fun refresh() = act("refresh") {
-        val channels = wallet.channels()
-        show(channels)
-        channels.filterNot { it.state in ENDED }.forEach { wallet.watch(it.id) }
+        show(wallet.channels())
+        wallet.watchAll()
         show(wallet.channels())
     }
 
@@ -59,8 +59,19 @@ class ChannelListModel(private val wallet: WalletInterface) : Model<ChannelListS
     }
 
     private fun show(channels: List<ChannelInfo>) = change { state -> state.copy(rows = channels.asReversed().map { it.row() }) }
+}
 
-    private companion object {
-        val ENDED = setOf(ChannelState.SETTLED, ChannelState.REFUNDED, ChannelState.LOST)
+private val ENDED = setOf(ChannelState.SETTLED, ChannelState.REFUNDED, ChannelState.LOST)
+
+/** Looks at every channel that has not ended; one that cannot be looked at keeps none from its turn. Throws the first problem. */
+internal suspend fun WalletInterface.watchAll() {
+    var problem: WalletException? = null
+    for (channel in channels().filterNot { it.state in ENDED }) {
+        try {
+            watch(channel.id)
+        } catch (failure: WalletException) {
+            problem = problem ?: failure
+        }
     }
+    problem?.let { throw it }
 }

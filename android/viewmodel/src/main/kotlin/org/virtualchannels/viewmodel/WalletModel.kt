@@ -1,5 +1,7 @@
 package org.virtualchannels.viewmodel
 
+import kotlinx.coroutines.sync.Mutex
+import kotlinx.coroutines.sync.withLock
 import org.virtualchannels.Balance
 import org.virtualchannels.Settlement
 import org.virtualchannels.VirtualChannels
@@ -36,6 +38,8 @@ data class WalletState(
     val boardingAddress: String? = null,
     /** What the last settling brought. */
     val settled: Settlement? = null,
+    /** When [WalletModel.maintain] should run next, in unix seconds. */
+    val nextRun: ULong? = null,
     override val problem: String? = null,
     override val busy: Boolean = false,
 ) : ScreenState<WalletState> {
@@ -53,6 +57,9 @@ class WalletModel(private val config: WalletConfig, private val mnemonics: Mnemo
     @Volatile
     var wallet: Wallet? = null
         private set
+
+    /** Going to rest and waking up come in the order they were asked for. */
+    private val turn = Mutex()
 
     /** Opens the wallet and goes on with what was interrupted. Without a network it opens all the same, but for the first time. */
     suspend fun open() = act("open") {
@@ -82,21 +89,37 @@ class WalletModel(private val config: WalletConfig, private val mnemonics: Mnemo
     }
 
     /**
+     * Does what is due, in the background now and then: goes on with what was interrupted, looks at every channel that has not
+     * ended, closes what takes no more payments, takes back what is past its locktime, and settles. [WalletState.nextRun] says
+     * when to come back.
+     */
+    suspend fun maintain() = act("maintain") {
+        val report = opened().maintain()
+        change { it.copy(nextRun = report.nextRun, settled = report.settled ?: it.settled) }
+        // What failed did not stop the rest.
+        report.errors.firstOrNull()?.let { throw it.error }
+    }
+
+    /**
      * Lets go of the database, such as before its file is copied or moved; what is under way goes on after [wake]. (On iOS an app
      * must do so whenever it goes to the background; on Android it need not.)
      */
-    suspend fun rest() = act("rest") {
-        val wallet = wallet ?: return@act
-        wallet.releaseDatabase()
-        change { it.copy(phase = WalletPhase.RESTING) }
+    suspend fun rest() = turn.withLock {
+        act("rest") {
+            val wallet = wallet ?: return@act
+            wallet.releaseDatabase()
+            change { it.copy(phase = WalletPhase.RESTING) }
+        }
     }
 
     /** Picks the database up again, and goes on with what was interrupted. */
-    suspend fun wake() = act("wake") {
-        val wallet = wallet?.takeIf { state.value.phase == WalletPhase.RESTING } ?: return@act
-        wallet.reopenDatabase()
-        change { it.copy(phase = WalletPhase.OPEN) }
-        wallet.resume()
+    suspend fun wake() = turn.withLock {
+        act("wake") {
+            val wallet = wallet?.takeIf { state.value.phase == WalletPhase.RESTING } ?: return@act
+            wallet.reopenDatabase()
+            change { it.copy(phase = WalletPhase.OPEN) }
+            wallet.resume()
+        }
     }
 
     /** Ends: waits for what is under way and lets go of the database. [open] opens it again. */

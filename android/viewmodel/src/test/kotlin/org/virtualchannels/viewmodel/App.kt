@@ -13,7 +13,12 @@ import org.virtualchannels.WalletConfig
 import org.virtualchannels.sats
 
 /** One phone's app: all its models, over one wallet. Only they are used, as screens would. */
-class App private constructor(private val words: String, val file: Path, val wallet: WalletModel) {
+class App private constructor(
+    private val words: String,
+    val file: Path,
+    val regtest: RegtestProcess,
+    val wallet: WalletModel,
+) {
     private val opened = checkNotNull(wallet.wallet)
     val payer = PayerModel(opened)
     val receiver = ReceiverModel(opened)
@@ -22,13 +27,13 @@ class App private constructor(private val words: String, val file: Path, val wal
     /** The system kills the app in the middle of whatever it does; the user starts it again. */
     suspend fun killed(): App {
         opened.close()
-        return start(file, words)
+        return start(file, regtest, words)
     }
 
     /** The same, from another file. */
     suspend fun restored(file: Path): App {
         opened.close()
-        return start(file, words)
+        return start(file, regtest, words)
     }
 
     /** The channel's line in the list, after a look at chain and operator. */
@@ -48,13 +53,13 @@ class App private constructor(private val words: String, val file: Path, val wal
         val regtest: RegtestProcess by lazy { RegtestProcess.start("--unit", "second", "--session", "1") }
 
         /** A new wallet in this file. */
-        suspend fun start(file: Path, words: String? = null): App {
+        suspend fun start(file: Path, regtest: RegtestProcess = App.regtest, words: String? = null): App {
             val mnemonic = words ?: VirtualChannels.newMnemonic()
             val config = WalletConfig(file.toString(), Network.REGTEST, regtest.operator, regtest.esplora)
             val wallet = WalletModel(config, MnemonicSource { mnemonic })
             wallet.open()
             wallet.ok()
-            return App(mnemonic, file, wallet)
+            return App(mnemonic, file, regtest, wallet)
         }
     }
 }
@@ -83,15 +88,15 @@ val CAPACITY: Sats = 100_000.sats
 
 /** Coins on chain, and then in a batch. */
 suspend fun App.board() {
-    App.regtest.pay(checkNotNull(wallet.ok().boardingAddress), FUNDING.value)
-    App.regtest.mine(1)
+    regtest.pay(checkNotNull(wallet.ok().boardingAddress), FUNDING.value)
+    regtest.mine(1)
     eventually("the coins") {
         wallet.refresh()
         wallet.ok().balance?.boarding == FUNDING
     }
     wallet.settle()
     assertEquals(FUNDING, wallet.ok().settled?.amount)
-    App.regtest.mine(1)
+    regtest.mine(1)
     eventually("the batch") { settled() == FUNDING }
 }
 
@@ -117,7 +122,7 @@ suspend fun open(payer: App, receiver: App): String {
 
 /** Its block is mined, and both see it. */
 suspend fun confirmed(payer: App, receiver: App, channel: String) {
-    App.regtest.mine(1)
+    payer.regtest.mine(1)
     eventually("the payer's channel") { payer.row(channel)?.isOpen == true }
     eventually("the receiver's channel") { receiver.row(channel)?.isOpen == true }
 }

@@ -6,7 +6,6 @@ import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
-import org.virtualchannels.FundingChoice
 import org.virtualchannels.Sats
 import org.virtualchannels.sats
 
@@ -98,24 +97,5 @@ class LifeCycleTest {
         assertEquals(WalletPhase.CLOSED, it.wallet.ok().phase)
         it.wallet.refresh()
         assertEquals("The wallet is not open.", it.wallet.state.value.problem)
-    }
-
-    @Test
-    fun anOpeningOffChainIsThereAtOnceAndCanBeShownAgain() = runBlocking<Unit> {
-        val payer = App.start(folder.resolve("payer.db"))
-        val receiver = App.start(folder.resolve("receiver.db"))
-        payer.board()
-        val offer = offer(payer, receiver, FundingChoice.OFFCHAIN)
-        val channel = checkNotNull(payer.payer.shows<PayerScreen.Offer>().channel)
-        val restarted = payer.killed()
-        restarted.payer.showOffer(channel)
-        assertEquals(PayerScreen.Offer(offer, channel), restarted.payer.ok().screen)
-        receiver.receiver.scanned(offer)
-        assertEquals(ReceiverScreen.Opened(channel), receiver.receiver.ok().screen)
-        assertEquals("open", receiver.row(channel)?.state)
-        // Too early to take it back: the library's own sentence says why.
-        restarted.channels.act(ChannelAction.REFUND, channel)
-        val problem = restarted.channels.state.value.problem
-        assertTrue(problem != null && problem.startsWith("The locktime ") && problem.endsWith("."), problem)
     }
 }

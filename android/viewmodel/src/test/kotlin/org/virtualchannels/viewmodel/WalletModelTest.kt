@@ -38,6 +38,25 @@ class WalletModelTest {
     }
 
     @Test
+    fun maintenanceSettlesWhatCameInAndSaysWhenToComeBack() = runBlocking<Unit> {
+        val app = App.start(folder.resolve("wallet.db"))
+        App.regtest.pay(checkNotNull(app.wallet.ok().boardingAddress), FUNDING.value)
+        App.regtest.mine(1)
+        eventually("the coins") {
+            app.wallet.maintain()
+            app.wallet.ok().settled?.amount == FUNDING
+        }
+        assertTrue(checkNotNull(app.wallet.ok().nextRun).toLong() > System.currentTimeMillis() / 1_000)
+        App.regtest.operator("stop")
+        try {
+            app.wallet.maintain()
+            assertNotNull(app.wallet.state.value.problem)
+        } finally {
+            App.regtest.operator("start")
+        }
+    }
+
+    @Test
     fun withoutANetworkItShowsWhatItSawLast() = runBlocking<Unit> {
         val app = App.start(folder.resolve("wallet.db"))
         assertNull(app.wallet.ok().balance)
