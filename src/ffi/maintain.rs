@@ -109,6 +109,10 @@ impl Wallet {
     /// what takes longer goes on by itself. May be called twice at once, and beside everything else. `next_run` says
     /// when to call it again.
     pub async fn maintain(&self) -> Result<MaintenanceReport, WalletError> {
-        self.flow("maintain", |wallet| async move { Ok(wallet.maintain().await?.into()) }).await
+        let report = self.flow("maintain", |wallet| async move { Ok(wallet.maintain().await?.into()) }).await;
+        // What goes on by itself keeps its threads, also when the app lets go of the wallet now.
+        let inner = self.inner.clone();
+        self.runtime.detach(async move { inner.idle().await });
+        report
     }
 }

@@ -56,6 +56,17 @@ impl Runtime {
         task.await.unwrap_or_else(|error| Err(broken(&error)))
     }
 
+    /// Runs `work` to its end on the runtime; nobody waits for it.
+    pub fn detach(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let owner = self.clone();
+        if let Ok(handle) = self.handle() {
+            handle.spawn(async move {
+                work.await;
+                drop(owner);
+            });
+        }
+    }
+
     /// Runs `work`, which changes nothing, on the runtime, and ends it when the caller goes away.
     pub async fn wait<T, F>(&self, work: F) -> Result<T, WalletError>
     where

@@ -28,7 +28,7 @@ pub struct Wallet {
     pub(super) inner: wallet::Wallet,
     /// Where the app brought one.
     clock: Option<Arc<AskedClock>>,
-    runtime: Runtime,
+    pub(super) runtime: Runtime,
 }
 
 impl Drop for Wallet {

@@ -383,7 +383,10 @@ impl BatchObserver for CosignObserver {
             let flow = db.flow(&self.id)?.ok_or(WalletError::NotFound)?;
             Ok(db.update_flow(&self.id, &flow.step, step::READY, &encode(&self.data)?, wallet.timestamp())?)
         });
-        stored.map_err(veto)?;
+        if let Err(error) = stored {
+            self.data.outcome = None;
+            return Err(veto(error));
+        }
         self.wallet.events.progress(&self.id, Step::BranchStored);
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Channels in memory: what never changes about one, computed once, and its key.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::Result;
@@ -54,11 +55,15 @@ impl Wallet {
 
     /// Remembers what the operator's books show of the channel VTXO.
     pub(super) fn mark_gone(&self, loaded: &LoadedChannel, gone: bool) -> Result<()> {
-        if loaded.gone.swap(gone, std::sync::atomic::Ordering::SeqCst) == gone {
+        if loaded.gone.load(Ordering::SeqCst) == gone {
             return Ok(());
         }
         let key = gone_key(&loaded.channel.id);
-        self.store.write(|db| if gone { Ok(db.set_meta(&key, &[1])?) } else { Ok(db.delete_meta(&key)?) })
+        self.store.write::<_, WalletError>(|db| {
+            if gone { Ok(db.set_meta(&key, &[1])?) } else { Ok(db.delete_meta(&key)?) }
+        })?;
+        loaded.gone.store(gone, Ordering::SeqCst);
+        Ok(())
     }
 
     /// Forgets what is in memory of a channel, after its record changed.

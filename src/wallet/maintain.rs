@@ -1,6 +1,6 @@
 //! Maintenance: everything that is due, in one call, for what a phone runs in the background.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error::Result;
 use super::{ChannelInfo, Settlement, Wallet, WalletError};
-use crate::channel::ChannelId;
+use crate::channel::{ChannelId, Unit};
 use crate::store::{ChannelRow, ChannelState, Role};
 
 /// The longest one run takes. What is under way then goes on by itself.
@@ -17,6 +17,9 @@ const RUN_LIMIT: Duration = Duration::from_secs(240);
 
 /// The longest that looking at channels takes; those with the earliest deadlines are looked at first.
 const LOOK_LIMIT: Duration = Duration::from_secs(60);
+
+/// The longest that is waited for flows that a run left to themselves.
+const IDLE_LIMIT: Duration = Duration::from_secs(1800);
 
 /// Channels looked at together.
 const LOOKS_AT_ONCE: usize = 4;
@@ -80,6 +83,8 @@ struct Run {
     deadline: Instant,
     chain: bool,
     operator: bool,
+    /// Channels whose closing or refunding was begun in this run.
+    begun: HashSet<ChannelId>,
     errors: Vec<MaintenanceError>,
 }
 
@@ -90,27 +95,36 @@ impl Wallet {
     ///
     /// One failure does not stop the others; they are in the report. An error is answered only when the database
     /// cannot be read. Ends within about five minutes whoever does not answer; a flow that takes longer goes on by
-    /// itself. Two calls at once run one after the other; payments are not held up.
+    /// itself ([`Wallet::idle`] waits for it). Two calls at once run one after the other; payments are not held up.
     pub async fn maintain(&self) -> Result<MaintenanceReport> {
         let deadline = Instant::now() + RUN_LIMIT;
         let Ok(_turn) = timeout_at(deadline, self.maintaining.lock()).await else { return Err(still_running()) };
         let before = self.states()?;
-        let flows = self.flows_under_way()?;
-        let mut run = Run { wallet: self.clone(), deadline, chain: false, operator: false, errors: Vec::new() };
+        let (flows, tried) = self.flows_under_way()?;
+        let mut run = Run {
+            wallet: self.clone(),
+            deadline,
+            chain: false,
+            operator: false,
+            begun: HashSet::new(),
+            errors: Vec::new(),
+        };
         run.probe().await;
-        if flows > 0 {
+        // First what has a deadline and needs nobody but the operator: batches may take all the time there is.
+        run.act(|task| task == MaintenanceTask::Close).await?;
+        if flows > 0 || tried {
             run.resume().await;
         }
         run.look().await?;
-        run.act().await?;
+        run.act(|_| true).await?;
         let settled = run.settle().await;
-        let left = self.flows_under_way()?;
+        let (left, tried) = self.flows_under_way()?;
         let after = self.states()?;
         let changed = before.iter().filter_map(|(id, before)| {
             let after = *after.get(id)?;
             (after != *before).then_some(ChannelChange { channel_id: *id, before: *before, after })
         });
-        let next_run = self.next_run(&run.errors, left).await?;
+        let next_run = self.next_run(&run.errors, left, tried).await?;
         Ok(MaintenanceReport {
             resumed: flows.saturating_sub(left),
             left,
@@ -121,14 +135,23 @@ impl Wallet {
         })
     }
 
+    /// Waits until no flow is under way, at most as long as a batch may take.
+    pub async fn idle(&self) {
+        let _ = tokio::time::timeout(IDLE_LIMIT, self.flow.lock()).await;
+    }
+
     fn states(&self) -> Result<HashMap<ChannelId, ChannelState>> {
         let rows = self.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
         Ok(rows.into_iter().map(|row| (row.record.id, row.hot.state)).collect())
     }
 
-    fn flows_under_way(&self) -> Result<usize> {
+    /// How many flows are under way, and whether there are proposals whose opening was tried: its batch may have been
+    /// published all the same.
+    fn flows_under_way(&self) -> Result<(usize, bool)> {
         let flows = self.store.read::<_, WalletError>(|db| Ok(db.flows()?))?;
-        Ok(flows.iter().filter(|flow| flow.step != super::propose::PROPOSED).count())
+        let (proposed, running): (Vec<_>, Vec<_>) =
+            flows.iter().partition(|flow| flow.step == super::propose::PROPOSED);
+        Ok((running.len(), proposed.into_iter().any(super::resume::was_tried)))
     }
 }
 
@@ -151,7 +174,7 @@ impl Run {
     }
 
     async fn resume(&mut self) {
-        if !(self.chain && self.operator) {
+        if !self.operator {
             return;
         }
         let wallet = self.wallet.clone();
@@ -182,15 +205,18 @@ impl Run {
         Ok(())
     }
 
-    /// Closes and refunds what is due.
-    async fn act(&mut self) -> Result<()> {
+    /// Closes and refunds what is due and `wanted`, that with the earliest deadline first.
+    async fn act(&mut self, wanted: impl Fn(MaintenanceTask) -> bool) -> Result<()> {
         if !self.operator {
             return Ok(());
         }
-        let rows = self.wallet.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
-        for id in rows.into_iter().filter(is_waiting).map(|row| row.record.id) {
+        let mut rows = self.wallet.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
+        rows.retain(|row| is_waiting(row) && !self.begun.contains(&row.record.id));
+        rows.sort_by_key(|row| row.record.expiry);
+        for id in rows.into_iter().map(|row| row.record.id) {
             let Some(info) = self.note(MaintenanceTask::Look, Some(id), self.wallet.channel(&id)) else { continue };
-            let Some(task) = self.due(&info) else { continue };
+            let Some(task) = self.due(&info).filter(|task| wanted(*task)) else { continue };
+            self.begun.insert(id);
             let wallet = self.wallet.clone();
             let done = self
                 .to_its_end(async move {
@@ -211,8 +237,18 @@ impl Run {
 
     fn due(&self, info: &ChannelInfo) -> Option<MaintenanceTask> {
         let now = self.wallet.now();
+        // Closing is one-way: a clock that was wrong for a moment does not lead to it while the chain says otherwise.
+        let latest = match info.unit {
+            Unit::Seconds if self.chain => self.wallet.watched_at().max(now.median_time),
+            unit => now.latest(unit),
+        };
         match info.role {
-            Role::Receiver if info.amount > bitcoin::Amount::ZERO && now.latest(info.unit) >= info.close_by => {
+            // One that was interrupted goes on, whatever the chain server does.
+            Role::Receiver if info.state == ChannelState::Closing => {
+                let begun = self.wallet.store.read(|db| db.flow(&super::close::close_flow(&info.id)));
+                matches!(begun, Ok(Some(_))).then_some(MaintenanceTask::Close)
+            }
+            Role::Receiver if info.amount > bitcoin::Amount::ZERO && latest >= info.close_by => {
                 Some(MaintenanceTask::Close)
             }
             Role::Payer if self.chain && now.on_chain(info.unit) >= u64::from(info.locktime.to_consensus_u32()) => {
@@ -228,14 +264,9 @@ impl Run {
         if !(self.chain && self.operator) {
             return None;
         }
-        let looked =
-            timeout_at(self.deadline, self.wallet.settling_due()).await.unwrap_or_else(|_| Err(still_running()));
-        let renew = self.note(MaintenanceTask::Settle, None, looked)??;
         let wallet = self.wallet.clone();
-        match self.to_its_end(async move { wallet.settle(renew).await }).await {
-            Err(WalletError::NothingToSettle) => None,
-            settled => self.note(MaintenanceTask::Settle, None, settled),
-        }
+        let settled = self.to_its_end(async move { wallet.settle_due().await }).await;
+        self.note(MaintenanceTask::Settle, None, settled).flatten()
     }
 
     /// Runs a flow in a task of its own, which ends also when nobody waits for it any more: arkd fails a transaction
@@ -263,7 +294,10 @@ fn is_over(state: ChannelState) -> bool {
 
 /// Whether a channel may be due for closing or refunding.
 fn is_waiting(row: &ChannelRow) -> bool {
-    matches!(row.hot.state, ChannelState::Confirming | ChannelState::Open | ChannelState::Refunding)
+    matches!(
+        row.hot.state,
+        ChannelState::Confirming | ChannelState::Open | ChannelState::Closing | ChannelState::Refunding
+    )
 }
 
 /// Whether nothing more comes of a channel.

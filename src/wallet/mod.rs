@@ -41,6 +41,7 @@ mod retry;
 mod seen_close;
 mod send;
 mod settle;
+mod settle_due;
 mod time;
 mod watch;
 

@@ -1,10 +1,10 @@
-//! What is due, and when something will be.
+//! When something will be due.
 
 use std::time::Duration;
 
 use bitcoin::Amount;
 
-use super::coins::{Coin, CoinKind, sum};
+use super::coins::{Coin, CoinKind};
 use super::error::Result;
 use super::maintain::{MaintenanceError, has_ended};
 use super::{ChannelInfo, Wallet, WalletError};
@@ -24,52 +24,33 @@ const COINS_LIMIT: Duration = Duration::from_secs(30);
 /// A transaction may be confirmed after so long.
 const BLOCK: u64 = 10 * 60;
 
+const DAY: u64 = 24 * 3600;
+
 /// The chain's median time past is about so far behind the clock: a locktime has passed so much later.
 const CHAIN_LAG: u64 = 2 * 3600;
 
-/// Settling costs at most this share of what is settled, or half of it when it expires otherwise.
-const WORTH: u64 = 100;
-const WORTH_EXPIRING: u64 = 2;
-
 impl Wallet {
-    /// Whether settling is due and worth its fee; `Some(true)`: settled coins expire soon and are to be renewed.
-    pub(super) async fn settling_due(&self) -> Result<Option<bool>> {
-        let coins = self.coins().await?;
-        let info = self.info()?;
-        let expiring = |coin: &Coin| !coin.locked && coin.expires_at > 0 && self.expires_in(coin, &info) == 0;
-        let renew = coins.iter().any(|coin| coin.kind == CoinKind::Settled && expiring(coin));
-        let waiting = coins.iter().any(|coin| !coin.locked && is_unsettled(coin));
-        if !renew && !waiting {
-            return Ok(None);
-        }
-        let coins = match self.coins_to_settle(renew).await {
-            Err(WalletError::NothingToSettle) => return Ok(None),
-            coins => coins?,
-        };
-        let total = sum(coins.iter().map(|coin| coin.amount));
-        let fee = self.fee_to_settle(&coins).await?;
-        let share = if coins.iter().any(expiring) { WORTH_EXPIRING } else { WORTH };
-        let worth = fee.to_sat().saturating_mul(share) <= total.to_sat();
-        let left = total.checked_sub(fee).unwrap_or(Amount::ZERO);
-        Ok((worth && left >= info.min_amount()).then_some(renew))
-    }
-
     /// How long until a VTXO must be renewed, in seconds: a day or so before it expires.
-    fn expires_in(&self, coin: &Coin, info: &OperatorInfo) -> u64 {
+    pub(super) fn expires_in(&self, coin: &Coin, info: &OperatorInfo) -> u64 {
         let unit = info.unit();
         let known = self.store.read::<_, WalletError>(|db| Ok(db.batch_expiry()?)).ok().flatten();
         let length = known.map_or_else(|| assumed_batch_expiry(unit), |expiry| expiry.value());
         // In blocks arkd counts a second a block.
-        let left = coin.expires_at.saturating_sub(self.now().unix());
+        // By the chain as far as it is known: a clock that was wrong once renews nothing.
+        let now = self.watched_at().max(self.now().median_time);
+        let left = coin.expires_at.saturating_sub(now);
         seconds(unit, left.saturating_sub(Margins::of(unit, length).lead))
     }
 
     /// When maintenance should run next.
-    pub(super) async fn next_run(&self, errors: &[MaintenanceError], left: usize) -> Result<Option<u64>> {
+    pub(super) async fn next_run(&self, errors: &[MaintenanceError], left: usize, tried: bool) -> Result<Option<u64>> {
         let now = self.now().wall;
         let mut moments = Vec::new();
         if left > 0 {
             moments.push(now + RETRY);
+        }
+        if tried {
+            moments.push(now + RETRY_LATER);
         }
         moments.extend(errors.iter().map(|failed| now + if passes(&failed.error) { RETRY } else { RETRY_LATER }));
         let rows = self.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
@@ -94,7 +75,10 @@ impl Wallet {
             Unit::Blocks => now.wall + seconds(info.unit, moment.saturating_sub(now.height)),
         };
         let moment = match (info.state, info.role) {
+            // A batch that has not come in a day will hardly come.
+            (ChannelState::Confirming, _) if now.wall > info.created_at.saturating_add(DAY) => now.wall + RETRY_LATER,
             (ChannelState::Confirming, _) => now.wall + BLOCK,
+            (ChannelState::Open, Role::Receiver) if is_worthless(info, now.latest(info.unit)) => return None,
             // It closes from `close_by` on, long before it must; and it looks in time to go on taking payments.
             (ChannelState::Open, Role::Receiver) => {
                 let blind = info.takes_money_until.or(info.watch_by).map(|until| {
@@ -133,13 +117,9 @@ impl Wallet {
     }
 }
 
-/// Whether a coin is to be brought into a batch. One in a batch that is not confirmed yet only waits.
-fn is_unsettled(coin: &Coin) -> bool {
-    match coin.kind {
-        CoinKind::Boarding | CoinKind::Recoverable => true,
-        CoinKind::Preconfirmed => !coin.in_batch,
-        CoinKind::Settled | CoinKind::Unconfirmed => false,
-    }
+/// Whether nothing was received in a channel, and nothing can be any more.
+fn is_worthless(info: &ChannelInfo, now: u64) -> bool {
+    info.amount == Amount::ZERO && now >= info.expiry
 }
 
 /// A length in seconds; blocks may come a little faster than every ten minutes.

@@ -20,12 +20,18 @@ impl Wallet {
     /// network comes back.
     pub async fn resume(&self) -> Result<(usize, Vec<WalletError>)> {
         let _flow = self.flow.lock().await;
-        let flows = self.store.read(|db| db.flows())?;
+        let mut flows = self.store.read(|db| db.flows())?;
         let mut errors = Vec::new();
         if flows.iter().any(|flow| flow.step != PROPOSED || was_tried(flow)) {
             self.fresh_info().await?;
-            self.observe().await?;
+            // What is submitted already needs nobody but the operator.
+            if let Err(error) = self.observe().await {
+                errors.push(error);
+                flows.retain(|flow| !is_batch(flow));
+            }
         }
+        // Batches may take long; nothing waits for them.
+        flows.sort_by_key(is_batch);
         for flow in &flows {
             note!(Info, "flow {} ({}): goes on from {}", flow.id.as_hex(), flow.kind, flow.step);
             if let Err(error) = self.resume_one(flow).await {
@@ -90,7 +96,11 @@ impl Wallet {
 }
 
 /// Whether a proposal has been opened before, so that its channel may exist.
-fn was_tried(flow: &Flow) -> bool {
+pub(super) fn was_tried(flow: &Flow) -> bool {
     flow.kind == FlowKind::OpenPayer
         && decode::<BatchData>(flow).is_ok_and(|data| data.opening.is_some_and(|opening| opening.valid_until > 0))
+}
+
+fn is_batch(flow: &Flow) -> bool {
+    matches!(flow.kind, FlowKind::OpenPayer | FlowKind::OpenReceiver | FlowKind::Settle | FlowKind::Withdraw)
 }

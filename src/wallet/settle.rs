@@ -38,9 +38,14 @@ impl Wallet {
         self.observe().await?;
         let coins = self.coins_to_settle(renew).await?;
         let (data, fee) = self.settle_plan(&coins, &info).await?;
-        let id = self.flow_id("settle", &data)?;
-        self.start_batch(id, FlowKind::Settle, &data)?;
-        let outcome = self.try_batch(id, &data).await?;
+        self.settle_by(&data, fee).await
+    }
+
+    /// Runs the batch of a plan; the flow is locked.
+    pub(super) async fn settle_by(&self, data: &BatchData, fee: Amount) -> Result<Settlement> {
+        let id = self.flow_id("settle", data)?;
+        self.start_batch(id, FlowKind::Settle, data)?;
+        let outcome = self.try_batch(id, data).await?;
         let amount = sum(data.outputs.iter().map(|output| output.amount));
         Ok(Settlement { commitment_txid: outcome.commitment, outpoint: outcome.leaves.first().copied(), amount, fee })
     }

@@ -48,7 +48,7 @@ impl Wallet {
         let books = if ask_operator { self.books_of(&row).await.ok() } else { None };
         let operator_seen = books.is_some();
         let books = books.flatten();
-        self.store.write(|db| db.set_last_watch(id, self.watched_at()))?;
+        let seen_at = self.watched_at();
         if row.hot.state == ChannelState::Confirming && confirmations >= self.config.confirmations {
             self.confirm(&row, books.as_ref()).await?;
         }
@@ -69,6 +69,8 @@ impl Wallet {
         if on_chain.is_confirmed() && row.hot.state == ChannelState::Open {
             self.note_unrolled(&row)?;
         }
+        // After all that the look has shown: whoever is killed in between has not looked.
+        self.store.write(|db| db.set_last_watch(id, seen_at))?;
         let state = self.store.read(|db| db.hot(id))?.ok_or(WalletError::NotFound)?.state;
         Ok(WatchReport { channel_id: *id, state, confirmations, unrolled, spent_by, operator_seen })
     }
