@@ -58,7 +58,7 @@ kotlin {
 
 dependencies {
     api(libs.coroutines.core)
-    implementation(libs.androidx.annotation)
+    compileOnly(libs.androidx.annotation)
     implementation(libs.jna) { artifact { type = "aar" } }
 
     // On this machine JNA needs the native part for it, which is in the jar.

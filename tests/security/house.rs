@@ -89,3 +89,51 @@ fn the_test_operator_shares_no_code_with_the_library() {
     assert!(!operator.contains(&library));
     assert!(tree("virtual-channels").contains(&library));
 }
+
+/// All files that are not built, by their path from the root.
+fn files_of(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        if path.is_dir() {
+            if !["target", "build", ".git", ".build", "node_modules"].iter().any(|built| name == *built) {
+                files_of(&path, into);
+            }
+        } else {
+            into.push(path);
+        }
+    }
+}
+
+/// What a document calls by name: `Name.kt` and the like between backticks, and targets of links.
+fn named_files(text: &str) -> Vec<&str> {
+    let quoted = text.split('`').skip(1).step_by(2).flat_map(str::split_whitespace);
+    let is_file = |name: &&str| {
+        let known = [".kt", ".swift", ".rs", ".sh", ".yml", ".xml", ".md", ".pro", ".sql"];
+        known.iter().any(|ending| name.ends_with(ending) && name.len() > ending.len())
+            && !name.contains(['*', '{', '<', '…'])
+    };
+    let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    quoted.filter(is_file).chain(links.filter(|link| !link.contains(':') && !link.starts_with('#'))).collect()
+}
+
+#[test]
+fn documents_name_files_that_exist() {
+    let mut files = Vec::new();
+    files_of(&root(), &mut files);
+    let exists = |name: &str| {
+        let name = name.split('#').next().unwrap_or(name).trim_start_matches("../");
+        files.iter().any(|file| file.ends_with(name))
+            || root().join(name).exists()
+            || root().join("docs").join(name).exists()
+    };
+    let documents: Vec<&PathBuf> =
+        files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "md")).collect();
+    assert!(documents.len() > 10, "{documents:?}");
+    for document in documents {
+        let text = fs::read_to_string(document).unwrap();
+        let missing: Vec<&str> = named_files(&text).into_iter().filter(|name| !exists(name)).collect();
+        assert!(missing.is_empty(), "{} names {missing:?}, which are not there", document.display());
+    }
+    assert_eq!(named_files("see `Nobody.kt` and [it](nowhere.md)"), ["Nobody.kt", "nowhere.md"]);
+    assert!(!exists("Nobody.kt"));
+}

@@ -9,7 +9,7 @@ import java.io.IOException
  * phone.
  *
  * A database that comes back from a backup has older channels than the other side knows: to pay or close with them costs
- * money. What is to be kept are the twelve words, and the library's static backup.
+ * money. What is to be kept are the twelve words.
  */
 object WalletFiles {
     private const val FOLDER = "virtual-channels"
