@@ -29,7 +29,7 @@ pub struct Settlement {
 }
 
 impl Wallet {
-    /// Moves all boarding coins and all VTXOs that are not settled yet (also expired ones) into one fresh VTXO, final
+    /// Moves all boarding coins and all VTXOs that are in no batch yet (also expired ones) into one fresh VTXO, final
     /// once the batch's commitment transaction is confirmed. With `renew` settled VTXOs too, which gives them the
     /// full lifetime again.
     pub async fn settle(&self, renew: bool) -> Result<Settlement> {
@@ -56,7 +56,9 @@ impl Wallet {
             let wanted = match coin.kind {
                 CoinKind::Unconfirmed => false,
                 CoinKind::Settled => renew,
-                CoinKind::Boarding | CoinKind::Recoverable | CoinKind::Preconfirmed => true,
+                // One in a batch already only waits for its confirmation: a second batch would cost a second fee.
+                CoinKind::Preconfirmed => renew || !coin.in_batch,
+                CoinKind::Boarding | CoinKind::Recoverable => true,
             };
             wanted && !coin.locked
         });
