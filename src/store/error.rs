@@ -37,7 +37,7 @@ pub enum StoreError {
     NotFound { what: &'static str },
     #[error("{what} is in the database already, with other content")]
     AlreadyExists { what: &'static str },
-    #[error("the database belongs to another wallet")]
+    #[error("its mnemonic is another one")]
     OtherWallet,
     #[error("the database belongs to a wallet on {}, not on {}", stored.name(), got.name())]
     OtherNetwork { stored: Network, got: Network },
