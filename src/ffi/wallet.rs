@@ -6,7 +6,7 @@ use bitcoin::Amount;
 
 use super::clock::{AskedClock, Clock};
 use super::records::*;
-use super::runtime::Runtime;
+use super::runtime::{Boxed, Runtime};
 use super::{Acceptance, Event, InviteRequest, Proposal, ProposeRequest, Quote, Sats, WalletError, told};
 use crate::channel::ChannelId;
 use crate::channel::message::{Accept, Invite, Offer, Receipt, UpdateMessage};
@@ -39,45 +39,45 @@ impl Drop for Wallet {
 
 impl Wallet {
     /// A network flow in a task of its own.
-    pub(super) async fn flow<T, F>(
+    pub(super) fn flow<T, F>(
         &self,
         call: &'static str,
         work: impl FnOnce(wallet::Wallet) -> F + Send + 'static,
-    ) -> Result<T, WalletError>
+    ) -> Boxed<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, wallet::WalletError>> + Send + 'static,
     {
-        let (inner, clock) = (self.inner.clone(), self.clock.clone());
-        let task = async move {
+        let inner = self.inner.clone();
+        // Made there, and kept on the heap: these futures are too large for the stacks that callers have (1 MB on a
+        // JVM's main thread, 512 KB on a thread of iOS).
+        self.asked(call, Box::pin(async move { Ok(Box::pin(work(inner)).await?) }))
+    }
+
+    /// Runs `work` after the app's clock was asked.
+    fn asked<T: Send + 'static>(&self, call: &'static str, work: Boxed<T>) -> Boxed<T> {
+        let clock = self.clock.clone();
+        self.runtime.run(Box::pin(async move {
             if let Some(clock) = clock {
                 // Not on one of the few threads that drive the network: the app may take its time.
                 let _ = tokio::task::spawn_blocking(move || clock.ask()).await;
             }
-            // Made here, and kept on the heap: these futures are too large for the stacks that callers have (1 MB on a
-            // JVM's main thread, 512 KB on a thread of iOS).
-            let work = Box::pin(work(inner));
-            told::call(call, async move { Ok(work.await?) }).await
-        };
-        self.runtime.run(task).await
+            told::call(call, work).await
+        }))
     }
 
     /// SQLite and signatures, off the caller's thread.
-    async fn local<T>(
+    fn local<T: Send + 'static>(
         &self,
         work: impl FnOnce(&wallet::Wallet) -> Result<T, WalletError> + Send + 'static,
-    ) -> Result<T, WalletError>
-    where
-        T: Send + 'static,
-    {
+    ) -> Boxed<T> {
         let (inner, clock) = (self.inner.clone(), self.clock.clone());
-        let task = move || {
+        self.runtime.run_blocking(Box::new(move || {
             if let Some(clock) = clock {
                 clock.ask();
             }
             told::local(work(&inner))
-        };
-        self.runtime.run_blocking(task).await
+        }))
     }
 }
 
@@ -105,10 +105,10 @@ impl Wallet {
                 clock.ask();
                 Ok(())
             };
-            runtime.run_blocking(ask).await?;
+            runtime.run_blocking(Box::new(ask)).await?;
         }
         let opening = async move { Ok(Box::pin(wallet::Wallet::open(config, &mnemonic)).await?) };
-        let inner = runtime.run(told::call("open", opening)).await?;
+        let inner = runtime.run(Box::pin(told::call("open", opening))).await?;
         Ok(Arc::new(Self { inner, clock, runtime }))
     }
 
@@ -117,7 +117,7 @@ impl Wallet {
     pub async fn shutdown(&self) -> Result<(), WalletError> {
         // Not as a flow: a clock of the app that never answers must not keep it from ending.
         let inner = self.inner.clone();
-        self.runtime.run(told::call("shutdown", async move { Ok(inner.shutdown().await?) })).await
+        self.runtime.run(Box::pin(told::call("shutdown", async move { Ok(inner.shutdown().await?) }))).await
     }
 
     /// Lets go of the database for a while: no lock, no open file. For iOS, which ends an app that holds the lock of a
@@ -127,7 +127,8 @@ impl Wallet {
     pub async fn release_database(&self) -> Result<(), WalletError> {
         // The app's clock has no part in this: a phone waits for nobody when it goes to sleep.
         let inner = self.inner.clone();
-        self.runtime.run_blocking(move || told::local(inner.release_database().map_err(WalletError::from))).await
+        let release = move || told::local(inner.release_database().map_err(WalletError::from));
+        self.runtime.run_blocking(Box::new(release)).await
     }
 
     /// Picks up the database again; what another process changed meanwhile is seen. Then call [`Wallet::resume`].
