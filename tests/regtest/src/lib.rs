@@ -9,6 +9,7 @@ mod error;
 pub mod esplora;
 mod faucet;
 pub mod index;
+mod meddle;
 pub mod node;
 pub mod operator;
 mod regtest;

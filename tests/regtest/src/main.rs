@@ -20,6 +20,10 @@ their addresses as one line of JSON when all of it answers:
 Esplora also answers POST /faucet/{address}/{sats}, /mine/{n}?after=SECONDS and /cpfp. Admin answers these and
 POST /reorg/{n}, /esplora/{answer|hang|fail} and /operator/{stop|start}.
 
+Admin has the operator do wrong, too: POST /fault/{call}/{drop|hang|refuse|status|garbage|lose-answer}?times=N&code=NAME
+(the next N calls of that gRPC name), /claim/{txid}/{vout}/{spent|swept|unrolled}, /fail-batch, and /clear to end all that;
+/set/{checkpoint-delay|fee|clock-shift|other-checkpoint-key}/{number}.
+
   --unit UNIT         what the operator counts its delays in; block unless given
   --session SECONDS   how long a batch takes intents
   --name NAME         an operator with keys of its own; without a name they are the same in each run

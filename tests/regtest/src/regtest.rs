@@ -4,6 +4,7 @@ use tokio::sync::MappedMutexGuard;
 
 use crate::esplora::{Esplora, Mode};
 use crate::faucet;
+use crate::meddle;
 use crate::node::{Node, NodeError};
 use crate::operator::{Operator, OperatorError, Settings, Unit};
 use crate::seat::{self, Seat};
@@ -83,8 +84,8 @@ impl Regtest {
         self.esplora.url()
     }
 
-    /// Base URL of `/faucet`, `/mine`, `/cpfp`, `/reorg`, `/esplora/{mode}` and `/operator/{stop|start}`, which answers
-    /// whatever the others do.
+    /// Base URL of `/faucet`, `/mine`, `/cpfp`, `/reorg`, `/esplora/{mode}` and `/operator/{stop|start}`, and of the
+    /// operator's faults and settings; it answers whatever the others do.
     pub fn admin_url(&self) -> &str {
         self.admin.url()
     }
@@ -122,7 +123,8 @@ impl Builder {
         let esplora = Esplora::start(node.clone(), faucet::routes(node.clone())).await?;
         let routes = faucet::routes(node.clone())
             .merge(faucet::admin_routes(node.clone(), esplora.mode()))
-            .merge(seat::routes(seat.clone()));
+            .merge(seat::routes(seat.clone()))
+            .merge(meddle::routes(seat.clone()));
         let admin = Server::start(routes).await?;
         Ok(Regtest { seat, operator_url, esplora, admin, node })
     }

@@ -33,6 +33,28 @@ async fn an_operator_stops_and_goes_on_in_the_same_place() -> Result<(), Box<dyn
 }
 
 #[tokio::test]
+async fn faults_over_http() -> Result<(), Box<dyn std::error::Error>> {
+    let regtest = Regtest::start(Unit::Seconds).await?;
+    let wish = async |path: &str| {
+        let request = bitreq::post(format!("{}/{path}", regtest.admin_url())).with_timeout(10);
+        request.send_async().await.map(|answer| answer.status_code)
+    };
+    assert_eq!(wish("fault/GetInfo/refuse?code=VTXO_BANNED&times=2").await?, 200);
+    for well in [false, false, true] {
+        assert_eq!(ask(regtest.operator_url()).await.is_ok(), well);
+    }
+    wish("fault/GetInfo/drop").await?;
+    wish("clear").await?;
+    assert!(ask(regtest.operator_url()).await.is_ok());
+    assert_eq!(wish("set/checkpoint-delay/1024").await?, 200);
+    assert_eq!(regtest.operator().await.settings().checkpoint_delay, 1_024);
+    for wrong in ["fault/GetInfo/refuse", "fault/Nothing/drop", "set/dust/1", "claim/ab/0/spent"] {
+        assert_eq!(wish(wrong).await?, 400, "{wrong}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn several_stand_side_by_side() -> Result<(), Box<dyn std::error::Error>> {
     let blocks = Regtest::builder();
     let seconds = Regtest::builder().settings(Settings::for_unit(Unit::Seconds));

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use prost::Message;
+use serde::Deserialize;
 use tonic::Status;
 
 use super::wire::ErrorDetails;
 
 /// arkd's error codes that this operator uses: number, name and gRPC status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[allow(missing_docs)]
 pub enum Code {
     Internal,

@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bitcoin::OutPoint;
+use serde::Deserialize;
 
 use super::errors::Code;
 use super::wire;
 
 /// The calls of both services.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[allow(missing_docs)]
 pub enum Call {
     GetInfo,
