@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bitcoin::OutPoint;
+use bitcoin::{OutPoint, Txid};
 use serde::Deserialize;
 
 use super::errors::Code;
@@ -124,6 +124,12 @@ pub enum Knob {
     StaleNew,
     /// The commitment transaction is announced but not broadcast.
     HoldCommitment,
+    /// The checkpoint is not sent when a VTXO that is spent off chain comes on chain.
+    NoCheckpoint,
+    /// The forfeit is not sent when a settled VTXO comes on chain.
+    NoForfeit,
+    /// Neither expired batches nor checkpoints are taken back.
+    NoSweep,
 }
 
 /// What the indexer claims of a VTXO, whatever the truth.
@@ -133,6 +139,9 @@ pub struct Claim {
     pub spent: Option<bool>,
     pub swept: Option<bool>,
     pub unrolled: Option<bool>,
+    pub spent_by: Option<Txid>,
+    pub ark_txid: Option<Txid>,
+    pub settled_by: Option<Txid>,
     pub expires_at: Option<i64>,
 }
 

@@ -45,9 +45,9 @@ pub async fn finish(run: &Running, plan: Plan, tree: Option<TxTree>, intents: Ve
     let record = Batch {
         commitment: signed.clone(),
         tree,
+        connectors: plan.connectors.clone(),
         expiry: run.settings.batch_expiry,
         confirmed: None,
-        swept: false,
         forfeits,
     };
     let change = book(run, record, &intents);

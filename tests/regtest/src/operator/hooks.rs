@@ -5,7 +5,7 @@ use std::time::Instant;
 use bitcoin::{OutPoint, ScriptBuf, Txid};
 
 use super::Operator;
-use super::state::Vtxo;
+use super::state::{Stage, Vtxo};
 use super::wire::IndexerVtxo;
 
 impl Operator {
@@ -27,6 +27,24 @@ impl Operator {
     /// Marks a VTXO as swept; false when it is unknown.
     pub fn mark_swept(&self, outpoint: &OutPoint) -> bool {
         self.mark(outpoint, |v| v.swept = true)
+    }
+
+    /// The books say that this off-chain transaction has spent the VTXO by this checkpoint; false when the VTXO is unknown.
+    /// Nobody need have signed it: that is what an operator writes that gives a VTXO away.
+    pub fn mark_spent(&self, outpoint: &OutPoint, checkpoint: Txid, ark_txid: Txid) -> bool {
+        self.mark(outpoint, |v| {
+            (v.spent, v.spent_by, v.ark_txid) = (true, Some(checkpoint), Some(ark_txid));
+            v.spent_since = Some(Instant::now());
+        })
+    }
+
+    /// An accepted transaction can never be finalized from now on, as after a FinalizeTx that somebody spoilt; false when
+    /// there is no such transaction.
+    pub fn poison(&self, ark_txid: &Txid) -> bool {
+        self.shared.with_book(|book| {
+            let waiting = book.offchain.get_mut(ark_txid).filter(|t| t.stage == Stage::Accepted);
+            waiting.map(|tx| tx.stage = Stage::Failed).is_some()
+        })
     }
 
     /// Sets when a VTXO expires (unix seconds); false when it is unknown.

@@ -125,6 +125,9 @@ fn show(shared: &Shared, mut vtxo: Vtxo) -> Option<wire::IndexerVtxo> {
         vtxo.spent = claim.spent.unwrap_or(vtxo.spent);
         vtxo.swept = claim.swept.unwrap_or(vtxo.swept);
         vtxo.unrolled = claim.unrolled.unwrap_or(vtxo.unrolled);
+        vtxo.spent_by = claim.spent_by.or(vtxo.spent_by);
+        vtxo.ark_txid = claim.ark_txid.or(vtxo.ark_txid);
+        vtxo.settled_by = claim.settled_by.or(vtxo.settled_by);
         vtxo.expires_at = claim.expires_at.unwrap_or(vtxo.expires_at);
     }
     Some(vtxo.shown())

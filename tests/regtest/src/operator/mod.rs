@@ -3,9 +3,10 @@
 //!
 //! The parts: [`service`] takes calls (headers, faults) and hands them to `register` (intents), `batch_calls` (a running batch),
 //! `offchain` and `pending` (off-chain transactions), `indexer` and `subscription`. `round` runs batches: `commitment` plans one,
-//! `musig` signs its tree, `finish` takes forfeits and broadcasts. `chainwatch` follows the chain. All of them write into the
+//! `musig` signs its tree, `finish` takes forfeits and broadcasts. `chainwatch` follows the chain, `answers` and `sweep` act on it. All of them write into the
 //! books in [`state`].
 
+mod answers;
 mod bans;
 mod batch_calls;
 mod boarding;
@@ -37,6 +38,7 @@ pub mod settings;
 mod shared;
 mod state;
 mod subscription;
+mod sweep;
 mod tree;
 mod wallet;
 

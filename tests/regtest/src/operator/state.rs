@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use bitcoin::psbt::Psbt;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 
+use super::answers::Forfeiting;
 use super::bans::Bans;
 use super::intent::RegisterMessage;
 use super::round::Session;
 use super::tree::TxTree;
 use super::wire;
-use crate::node::Confirmed;
+use crate::node::{Confirmed, Tip};
 
 /// One VTXO as the operator sees it.
 #[derive(Clone, Debug)]
@@ -173,10 +174,11 @@ impl Registered {
 pub struct Batch {
     pub commitment: Transaction,
     pub tree: Option<TxTree>,
+    /// What its forfeits hang on.
+    pub connectors: Option<TxTree>,
     /// Blocks below 512, else seconds.
     pub expiry: u32,
     pub confirmed: Option<Confirmed>,
-    pub swept: bool,
     /// Signed forfeits by the VTXO they take.
     pub forfeits: HashMap<OutPoint, Psbt>,
 }
@@ -196,7 +198,13 @@ pub struct Book {
     pub session: Option<Session>,
     pub bans: Bans,
     /// The last block that was looked at.
-    pub watched: Option<u32>,
+    pub watched: Option<Tip>,
+    /// Transactions of the chain since the operator looks at it.
+    pub confirmed: HashMap<Txid, Confirmed>,
+    /// Forfeits on their way to the chain.
+    pub forfeiting: Vec<Forfeiting>,
+    /// Outputs of trees and checkpoints that the operator has taken back.
+    pub swept: HashSet<OutPoint>,
     /// How long the books are behind, see the settings.
     pub lag: Duration,
 }
@@ -206,6 +214,14 @@ impl Book {
     pub fn add(&mut self, vtxo: Vtxo) {
         self.order.push(vtxo.outpoint);
         self.vtxos.insert(vtxo.outpoint, vtxo);
+    }
+
+    /// Forgets the blocks from this height on, and says what was in them.
+    pub fn forget_blocks(&mut self, from: u32) -> HashSet<Txid> {
+        let gone = |c: &Confirmed| c.height >= from;
+        let old = self.confirmed.iter().filter(|(_, c)| gone(c)).map(|(t, _)| *t).collect();
+        self.confirmed.retain(|_, c| !gone(c));
+        old
     }
 
     /// A VTXO as the lagging books show it.
