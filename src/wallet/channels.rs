@@ -73,7 +73,7 @@ impl Wallet {
         self.channel_info(row)
     }
 
-    fn channel_info(&self, row: ChannelRow) -> Result<ChannelInfo> {
+    pub(super) fn channel_info(&self, row: ChannelRow) -> Result<ChannelInfo> {
         let loaded = self.loaded(&row.record.id)?;
         let terms = &loaded.channel.terms;
         let now = self.now();

@@ -93,13 +93,18 @@ impl Wallet {
         let _ = self.note_vtxos(&vtxos.iter().filter(|vtxo| own.contains_key(&vtxo.script)).collect::<Vec<_>>());
         let now = self.now().unix();
         let mut coins = Vec::new();
+        let batches = vtxos.iter().filter(|vtxo| own.contains_key(&vtxo.script) && !vtxo.spent && !vtxo.preconfirmed);
+        let buried = self.buried(batches.flat_map(|vtxo| vtxo.commitment_txids.iter().copied())).await?;
         for vtxo in vtxos {
             // Assets would be lost by spending; unrolled coins are for the exit.
             let unusable = vtxo.spent || vtxo.unrolled || vtxo.has_assets || spent.contains(&vtxo.outpoint);
             let Some(own) = own.get(&vtxo.script).filter(|_| !unusable) else { continue };
             let kind = if vtxo.is_recoverable(now) {
                 CoinKind::Recoverable
-            } else if vtxo.preconfirmed || !self.all_confirmed(&vtxo).await? {
+            } else if vtxo.preconfirmed
+                || vtxo.commitment_txids.is_empty()
+                || !vtxo.commitment_txids.iter().all(|txid| buried.contains(txid))
+            {
                 CoinKind::Preconfirmed
             } else {
                 CoinKind::Settled
@@ -171,14 +176,20 @@ impl Wallet {
         })
     }
 
-    /// Whether every commitment transaction a VTXO hangs on is confirmed deep enough.
-    async fn all_confirmed(&self, vtxo: &Vtxo) -> Result<bool> {
-        for txid in &vtxo.commitment_txids {
-            if self.confirmations(txid).await? < self.config.confirmations {
-                return Ok(false);
+    /// Those of the commitment transactions that are confirmed deep enough. Each is asked about once.
+    async fn buried(&self, txids: impl Iterator<Item = Txid>) -> Result<HashSet<Txid>> {
+        let txids: HashSet<Txid> = txids.collect();
+        let mut buried = HashSet::new();
+        if txids.is_empty() {
+            return Ok(buried);
+        }
+        let tip = self.net.chain.tip().await?.height;
+        for txid in txids {
+            if self.net.chain.status(txid).await?.confirmations(tip) >= self.config.confirmations {
+                buried.insert(txid);
             }
         }
-        Ok(!vtxo.commitment_txids.is_empty())
+        Ok(buried)
     }
 
     /// Confirmations of a transaction: 0 when it is in the mempool or unknown.

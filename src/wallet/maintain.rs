@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::Result;
-use super::{ChannelInfo, Settlement, Wallet, WalletError};
+use super::{Settlement, Wallet, WalletError};
+use crate::chain::Tip;
 use crate::channel::{ChannelId, Unit};
 use crate::store::{ChannelRow, ChannelState, Role};
 
@@ -20,9 +20,6 @@ const LOOK_LIMIT: Duration = Duration::from_secs(60);
 
 /// The longest that is waited for flows that a run left to themselves.
 const IDLE_LIMIT: Duration = Duration::from_secs(1800);
-
-/// Channels looked at together.
-const LOOKS_AT_ONCE: usize = 4;
 
 /// What a run of [`Wallet::maintain`] came to.
 #[derive(Debug)]
@@ -81,7 +78,8 @@ pub enum MaintenanceTask {
 struct Run {
     wallet: Wallet,
     deadline: Instant,
-    chain: bool,
+    /// The chain's end; `None` when the chain server does not answer.
+    tip: Option<Tip>,
     operator: bool,
     /// Channels whose closing or refunding was begun in this run.
     begun: HashSet<ChannelId>,
@@ -104,7 +102,7 @@ impl Wallet {
         let mut run = Run {
             wallet: self.clone(),
             deadline,
-            chain: false,
+            tip: None,
             operator: false,
             begun: HashSet::new(),
             errors: Vec::new(),
@@ -168,8 +166,8 @@ impl Run {
 
     /// Who answers: nobody is asked again and again who does not.
     async fn probe(&mut self) {
-        let (chain, operator) = tokio::join!(self.wallet.observe(), self.wallet.fresh_info());
-        self.chain = self.note(MaintenanceTask::Chain, None, chain).is_some();
+        let (chain, operator) = tokio::join!(self.wallet.observe_tip(), self.wallet.fresh_info());
+        self.tip = self.note(MaintenanceTask::Chain, None, chain);
         self.operator = self.note(MaintenanceTask::Operator, None, operator).is_some();
     }
 
@@ -185,22 +183,13 @@ impl Run {
     }
 
     async fn look(&mut self) -> Result<()> {
-        if !self.chain {
-            return Ok(());
-        }
+        let Some(tip) = self.tip else { return Ok(()) };
         let mut rows = self.wallet.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
         rows.retain(|row| !has_ended(row));
         rows.sort_by_key(|row| row.record.expiry);
         let until = (Instant::now() + LOOK_LIMIT).min(self.deadline);
-        let (wallet, operator) = (&self.wallet, self.operator);
-        let ids: Vec<ChannelId> = rows.iter().map(|row| row.record.id).collect();
-        let looks = futures_util::stream::iter(ids).map(|id| async move {
-            let looked = timeout_at(until, wallet.look_at_channel(&id, operator)).await;
-            (id, looked.unwrap_or_else(|_| Err(still_running())))
-        });
-        let looked: Vec<_> = looks.buffer_unordered(LOOKS_AT_ONCE).collect().await;
-        for (id, result) in looked {
-            self.note(MaintenanceTask::Look, Some(id), result);
+        for (id, report) in self.wallet.look_at(rows, &tip, self.operator, until).await? {
+            self.note(MaintenanceTask::Look, Some(id), report);
         }
         Ok(())
     }
@@ -213,9 +202,11 @@ impl Run {
         let mut rows = self.wallet.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
         rows.retain(|row| is_waiting(row) && !self.begun.contains(&row.record.id));
         rows.sort_by_key(|row| row.record.expiry);
-        for id in rows.into_iter().map(|row| row.record.id) {
-            let Some(info) = self.note(MaintenanceTask::Look, Some(id), self.wallet.channel(&id)) else { continue };
-            let Some(task) = self.due(&info).filter(|task| wanted(*task)) else { continue };
+        for row in rows {
+            let id = row.record.id;
+            let due = self.due(&row);
+            let due = self.note(MaintenanceTask::Look, Some(id), due).flatten();
+            let Some(task) = due.filter(|task| wanted(*task)) else { continue };
             self.begun.insert(id);
             let wallet = self.wallet.clone();
             let done = self
@@ -235,33 +226,39 @@ impl Run {
         Ok(())
     }
 
-    fn due(&self, info: &ChannelInfo) -> Option<MaintenanceTask> {
-        let now = self.wallet.now();
-        // Closing is one-way: a clock that was wrong for a moment does not lead to it while the chain says otherwise.
-        let latest = match info.unit {
-            Unit::Seconds if self.chain => self.wallet.watched_at().max(now.median_time),
-            unit => now.latest(unit),
-        };
-        match info.role {
+    fn due(&self, row: &ChannelRow) -> Result<Option<MaintenanceTask>> {
+        let wallet = &self.wallet;
+        let (id, now) = (row.record.id, wallet.now());
+        let loaded = wallet.loaded(&id)?;
+        let begun = |flow: [u8; 32]| wallet.store.read::<_, WalletError>(|db| Ok(db.flow(&flow)?.is_some()));
+        match row.hot.role {
             // One that was interrupted goes on, whatever the chain server does.
-            Role::Receiver if info.state == ChannelState::Closing => {
-                let begun = self.wallet.store.read(|db| db.flow(&super::close::close_flow(&info.id)));
-                matches!(begun, Ok(Some(_))).then_some(MaintenanceTask::Close)
+            Role::Receiver if row.hot.state == ChannelState::Closing => {
+                Ok(begun(super::close::close_flow(&id))?.then_some(MaintenanceTask::Close))
             }
-            Role::Receiver if info.amount > bitcoin::Amount::ZERO && latest >= info.close_by => {
-                Some(MaintenanceTask::Close)
+            Role::Receiver if row.hot.amount() > bitcoin::Amount::ZERO => {
+                // Closing is one-way: a clock that was wrong for a moment does not lead to it while the chain says
+                // otherwise.
+                let latest = match loaded.unit() {
+                    Unit::Seconds if self.tip.is_some() => wallet.watched_at().max(now.median_time),
+                    unit => now.latest(unit),
+                };
+                let cutoff = wallet.info()?.check_signer(&loaded.channel.terms.operator, now.unix());
+                let close_by = loaded.deadlines(&now, cutoff.unwrap_or(Some(0))).close_by;
+                Ok((latest >= close_by).then_some(MaintenanceTask::Close))
             }
-            Role::Payer if self.chain && now.on_chain(info.unit) >= u64::from(info.locktime.to_consensus_u32()) => {
+            Role::Payer => {
+                let locktime = u64::from(loaded.channel.terms.locktime.to_consensus_u32());
+                let passed = self.tip.is_some() && now.on_chain(loaded.unit()) >= locktime;
                 // One that had begun was gone on with already.
-                let begun = self.wallet.store.read(|db| db.flow(&super::refund::refund_flow(&info.id)));
-                matches!(begun, Ok(None)).then_some(MaintenanceTask::Refund)
+                Ok((passed && !begun(super::refund::refund_flow(&id))?).then_some(MaintenanceTask::Refund))
             }
-            _ => None,
+            Role::Receiver => Ok(None),
         }
     }
 
     async fn settle(&mut self) -> Option<Settlement> {
-        if !(self.chain && self.operator) {
+        if self.tip.is_none() || !self.operator {
             return None;
         }
         let wallet = self.wallet.clone();
@@ -283,7 +280,7 @@ impl Run {
     }
 }
 
-fn still_running() -> WalletError {
+pub(super) fn still_running() -> WalletError {
     WalletError::StillRunning { seconds: RUN_LIMIT.as_secs() }
 }
 

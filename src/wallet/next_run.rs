@@ -55,7 +55,7 @@ impl Wallet {
         moments.extend(errors.iter().map(|failed| now + if passes(&failed.error) { RETRY } else { RETRY_LATER }));
         let rows = self.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
         for row in rows.into_iter().filter(|row| !has_ended(row)) {
-            match self.channel(&row.record.id) {
+            match self.channel_info(row) {
                 Ok(info) => moments.extend(self.channel_moment(&info)),
                 Err(_) => moments.push(now + RETRY_LATER),
             }

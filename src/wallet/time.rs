@@ -3,6 +3,7 @@
 use super::Wallet;
 use super::clock::Now;
 use super::error::Result;
+use crate::chain::Tip;
 use crate::channel::{ChannelError, Network};
 use crate::store::SeenTime;
 
@@ -41,6 +42,12 @@ impl Wallet {
 
     /// Looks at the chain's tip and stores the highest of everything.
     pub(super) async fn observe(&self) -> Result<Now> {
+        self.observe_tip().await?;
+        Ok(self.now())
+    }
+
+    /// The same, and answers the tip itself.
+    pub(super) async fn observe_tip(&self) -> Result<Tip> {
         let tip = self.net.chain.tip().await?;
         let wall = self.now().wall;
         if self.config.network != Network::Regtest && tip.median_time_past > wall.saturating_add(MAX_AHEAD_SECONDS) {
@@ -48,7 +55,8 @@ impl Wallet {
         }
         let wall = keepable(wall, tip.median_time_past, self.config.network);
         let seen = SeenTime { wall, height: u64::from(tip.height), median: tip.median_time_past };
-        Ok(self.take_seen(self.store.write(|db| db.see_time(seen))?))
+        self.take_seen(self.store.write(|db| db.see_time(seen))?);
+        Ok(tip)
     }
 
     /// Takes over what the store has seen, where it is higher.

@@ -1,15 +1,26 @@
-//! Watching: one look at the chain and at the operator's books for a channel.
+//! Watching: looks at the chain and at the operator's books, for one channel or for all of them at once.
 
-use bitcoin::Txid;
+mod note;
+mod path;
+mod sky;
 
-use super::Wallet;
-use super::WalletError;
+use std::time::Duration;
+
+use bitcoin::{OutPoint, Txid};
+use tokio::time::Instant;
+
 use super::error::Result;
-use super::events::EventKind;
-use crate::chain::TxStatus;
+use super::maintain::still_running;
+use super::{Wallet, WalletError};
+use crate::chain::Tip;
 use crate::channel::ChannelId;
 use crate::operator::Vtxo;
-use crate::store::{ChannelResult, ChannelRow, ChannelState, Role};
+use crate::store::{ChannelRow, ChannelState, Role};
+use path::{OnChain, Path};
+use sky::Sky;
+
+/// The longest that one look takes.
+const LOOK_LIMIT: Duration = Duration::from_secs(60);
 
 /// What a look at a channel showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +38,33 @@ pub struct WatchReport {
     pub operator_seen: bool,
 }
 
+/// What a look showed of one channel.
+struct Sight {
+    confirmations: u32,
+    on_chain: OnChain,
+    /// `None`: the books could not be seen. `Some(None)`: the VTXO is not in them.
+    books: Option<Option<Vtxo>>,
+    /// The outputs of the ark transaction that spends it are in the books: it is final.
+    spend_is_final: bool,
+    /// Confirmations of the batch that this side's result went into.
+    settled: Option<u32>,
+}
+
+impl Sight {
+    fn vtxo(&self) -> Option<&Vtxo> {
+        self.books.as_ref().and_then(Option::as_ref)
+    }
+
+    fn spent_by(&self) -> Option<Txid> {
+        self.vtxo().and_then(spender)
+    }
+}
+
+/// What spent a VTXO.
+fn spender(vtxo: &Vtxo) -> Option<Txid> {
+    vtxo.ark_txid.or(vtxo.spent_by).filter(|_| vtxo.spent)
+}
+
 impl Wallet {
     /// Looks at the chain and, when it answers, at the operator: a channel becomes open when its batch is confirmed,
     /// and closed when the other side closed it. As receiver this is what lets new money be taken for a while
@@ -38,45 +76,70 @@ impl Wallet {
     /// One look; without the operator where it is known not to answer.
     pub(super) async fn look_at_channel(&self, id: &ChannelId, ask_operator: bool) -> Result<WatchReport> {
         let row = self.store.read(|db| db.channel(id))?.ok_or(WalletError::NotFound)?;
-        self.observe().await?;
-        let mut confirmations = u32::MAX;
-        for txid in &row.record.commitments {
-            confirmations = confirmations.min(self.confirmations(txid).await?);
-        }
-        let on_chain = self.unrolled(&row).await?;
-        let unrolled = on_chain != TxStatus::Unknown;
-        let books = if ask_operator { self.books_of(&row).await.ok() } else { None };
-        let operator_seen = books.is_some();
-        let books = books.flatten();
+        let tip = self.observe_tip().await?;
+        // The checkpoint script and the limits that payments are judged by may have changed.
+        let ask_operator = ask_operator && self.fresh_info().await.is_ok();
+        let looked = self.look_at(vec![row], &tip, ask_operator, Instant::now() + LOOK_LIMIT).await?;
+        looked.into_iter().next().map_or(Err(WalletError::NotFound), |(_, report)| report)
+    }
+
+    /// One look at all of `rows`: every question is asked once, whoever needs the answer, those of the first rows first.
+    /// The answers are in the order of the rows; an error only where the store fails.
+    pub(super) async fn look_at(
+        &self,
+        rows: Vec<ChannelRow>,
+        tip: &Tip,
+        ask_operator: bool,
+        until: Instant,
+    ) -> Result<Vec<(ChannelId, Result<WatchReport>)>> {
+        // Before anything is asked: what happens from now on may not be seen.
         let seen_at = self.watched_at();
-        if row.hot.state == ChannelState::Confirming && confirmations >= self.config.confirmations {
-            self.confirm(&row, books.as_ref()).await?;
+        let operator = if ask_operator { self.net.operator().await.ok() } else { None };
+        let mut sky = Sky::new(&self.net.chain, operator, tip.height, until);
+        sky.see_transactions(rows.iter().flat_map(|row| row.record.commitments.iter().copied())).await;
+        let paths = self.paths(&rows)?;
+        sky.see_paths(&paths.iter().flatten().collect::<Vec<_>>()).await;
+        sky.see_vtxos(rows.iter().flat_map(asked_of_books)).await;
+        let mut next = Vec::new();
+        for row in &rows {
+            let vtxo = sky.vtxo(&row.record.funding).flatten().filter(|_| awaits_close(row));
+            next.extend(vtxo.and_then(spender).map(|txid| OutPoint::new(txid, 0)));
         }
-        if row.hot.state == ChannelState::Open && confirmations < self.config.confirmations {
-            self.unconfirm(&row)?;
+        sky.see_vtxos(next).await;
+        let batches: Vec<Txid> = rows.iter().filter_map(|row| settled_by(row, &sky)).collect();
+        sky.see_transactions(batches).await;
+        let (mut looked, mut seen) = (Vec::with_capacity(rows.len()), Vec::new());
+        for (row, path) in rows.iter().zip(&paths) {
+            let report = match sight(row, path.as_ref(), &sky) {
+                Ok(sight) => self.note(row, sight, until).await,
+                Err(error) => Err(error),
+            };
+            if report.is_ok() && row.hot.last_watch < seen_at {
+                seen.push(row.record.id);
+            }
+            looked.push((row.record.id, report));
         }
-        let spent_by = books.as_ref().filter(|vtxo| vtxo.spent).and_then(|vtxo| vtxo.ark_txid.or(vtxo.spent_by));
-        if let Some(vtxo) = books.as_ref().filter(|_| row.hot.role == Role::Receiver) {
-            let loaded = self.loaded(id)?;
-            self.mark_gone(&loaded, vtxo.spent || vtxo.swept)?;
+        // After all that the looks have shown: whoever is killed in between has not looked.
+        if !seen.is_empty() {
+            self.store
+                .write::<_, WalletError>(|db| seen.iter().try_for_each(|id| Ok(db.set_last_watch(id, seen_at)?)))?;
         }
-        if let (Some(vtxo), Some(txid)) = (&books, spent_by) {
-            self.note_spent(&row, vtxo, txid).await?;
-        }
-        if operator_seen {
-            self.note_settled(&row).await?;
-        }
-        if on_chain.is_confirmed() && row.hot.state == ChannelState::Open {
-            self.note_unrolled(&row)?;
-        }
-        // After all that the look has shown: whoever is killed in between has not looked.
-        self.store.write(|db| db.set_last_watch(id, seen_at))?;
-        let state = self.store.read(|db| db.hot(id))?.ok_or(WalletError::NotFound)?.state;
-        Ok(WatchReport { channel_id: *id, state, confirmations, unrolled, spent_by, operator_seen })
+        Ok(looked)
+    }
+
+    /// The branches of channels that are stored.
+    fn paths(&self, rows: &[ChannelRow]) -> Result<Vec<Option<Path>>> {
+        self.store.read(|db| {
+            let path = |row: &ChannelRow| {
+                let funding = row.record.funding;
+                Ok(db.branch(&funding)?.map(|branch| Path::of(&branch, funding)))
+            };
+            rows.iter().map(path).collect()
+        })
     }
 
     /// Waits until the channel takes payments, looking every `interval`; the caller bounds it with a timeout.
-    pub async fn wait_until_open(&self, id: &ChannelId, interval: std::time::Duration) -> Result<()> {
+    pub async fn wait_until_open(&self, id: &ChannelId, interval: Duration) -> Result<()> {
         loop {
             let report = self.watch(id).await?;
             match report.state {
@@ -88,127 +151,40 @@ impl Wallet {
             }
         }
     }
+}
 
-    async fn books_of(&self, row: &ChannelRow) -> Result<Option<Vtxo>> {
-        let operator = self.net.operator().await?;
-        // The checkpoint script and the limits that payments are judged by may have changed.
-        self.fresh_info().await?;
-        Ok(operator.vtxos_by_outpoints(&[row.record.funding]).await?.pop())
-    }
+/// The channel VTXO, and what came of it for this side.
+fn asked_of_books(row: &ChannelRow) -> impl Iterator<Item = OutPoint> {
+    [row.record.funding].into_iter().chain(result_of(row))
+}
 
-    /// How far the channel is on its way on chain. Others' exits put the upper nodes of a shared tree there, which
-    /// means nothing yet; what counts is a transaction that makes the channel VTXO or one it was made from.
-    async fn unrolled(&self, row: &ChannelRow) -> Result<TxStatus> {
-        let Some(branch) = self.store.read(|db| db.branch(&row.record.funding))? else {
-            return Ok(TxStatus::Unknown);
-        };
-        let mut found = TxStatus::Unknown;
-        for txid in branch.vtxo_transactions() {
-            match self.net.chain.status(txid).await? {
-                TxStatus::Unknown => {}
-                TxStatus::Mempool if found.is_confirmed() => {}
-                seen => found = seen,
-            }
-        }
-        Ok(found)
-    }
+/// This side's output of a close.
+fn result_of(row: &ChannelRow) -> Option<OutPoint> {
+    row.result.and_then(|result| result.outpoint).filter(|_| row.hot.state == ChannelState::Closed)
+}
 
-    /// The commitment transaction is deep enough: everything is verified once more from chain and books, and the
-    /// channel opens.
-    async fn confirm(&self, row: &ChannelRow, books: Option<&Vtxo>) -> Result<()> {
-        let loaded = self.loaded(&row.record.id)?;
-        let (commitments, expiry, expires_at, length) = match row.record.role {
-            Role::Receiver => {
-                let verified = self.verify_funding(&loaded.channel.terms, row.record.funding).await?;
-                let cutoff = self.info()?.check_signer(&loaded.channel.terms.operator, self.now().unix())?;
-                super::funding::check_funding_time(&loaded.channel.terms, &verified, cutoff, &self.now())?;
-                (verified.report.commitments, verified.expiry, verified.expires_at, verified.batch_expiry)
-            }
-            Role::Payer => {
-                let length = row.record.batch_expiry;
-                let expiry = self.expiry_of(&row.record.commitments, length, loaded.unit()).await?;
-                let expires_at = books.map_or(0, |vtxo| vtxo.expires_at);
-                (row.record.commitments.clone(), expiry, expires_at, length)
-            }
-        };
-        let id = row.record.id;
-        self.store.write(|db| {
-            db.set_expiry(&id, &commitments, length, expiry, expires_at)?;
-            db.set_state(&id, &[ChannelState::Confirming], ChannelState::Open)?;
-            self.push_event(db, Some(&id), &EventKind::ChannelOpened)
-        })?;
-        self.unload(&id);
-        self.events.ring();
-        Ok(())
-    }
+/// Whether it is of interest what spends the channel VTXO in the books.
+fn awaits_close(row: &ChannelRow) -> bool {
+    row.hot.role == Role::Payer && row.hot.state == ChannelState::Open
+}
 
-    /// A reorganisation took a commitment transaction away: payments wait until it is confirmed again. Should one of its
-    /// inputs be spent elsewhere, it never is, and the channel never was.
-    fn unconfirm(&self, row: &ChannelRow) -> Result<()> {
-        let id = row.record.id;
-        self.store.write(|db| {
-            db.set_state(&id, &[ChannelState::Open], ChannelState::Confirming)?;
-            self.push_event(db, Some(&id), &EventKind::ChannelFunded)
-        })?;
-        self.unload(&id);
-        self.events.ring();
-        Ok(())
-    }
+fn settled_by(row: &ChannelRow, sky: &Sky<'_>) -> Option<Txid> {
+    sky.vtxo(&result_of(row)?).flatten().and_then(|vtxo| vtxo.settled_by)
+}
 
-    /// The operator's books say that the VTXO is spent. For the payer that is the receiver's close.
-    async fn note_spent(&self, row: &ChannelRow, vtxo: &Vtxo, txid: Txid) -> Result<()> {
-        let id = row.record.id;
-        if row.hot.role != Role::Payer || row.hot.state != ChannelState::Open || vtxo.ark_txid.is_none() {
-            return Ok(());
-        }
-        let flow = super::refund::refund_flow(&id);
-        if self.store.read::<_, WalletError>(|db| Ok(db.flow(&flow)?.is_some()))? {
-            return Ok(()); // That is our own refund.
-        }
-        // Submitted, not finalized yet: nothing is decided.
-        let operator = self.net.operator().await?;
-        if !self.outputs_exist(operator, txid).await? {
-            return Ok(());
-        }
-        let loaded = self.loaded(&id)?;
-        // Anything else that the books call its spender is no close, and nothing that the payer agreed to.
-        let Some(seen) = self.seen_close(operator, row, &loaded, txid).await? else { return Ok(()) };
-        let outpoint = seen.outpoint;
-        self.store.write(|db| {
-            db.set_state(&id, &[ChannelState::Open], ChannelState::Closed)?;
-            db.set_result(&id, &ChannelResult { txid, outpoint })?;
-            if let Some(transactions) = &seen.transactions {
-                db.set_submit_answer(&id, &super::batch::encode(transactions)?)?;
-            }
-            self.push_event(db, Some(&id), &EventKind::ChannelClosed { txid })
-        })?;
-        self.events.ring();
-        Ok(())
+fn sight(row: &ChannelRow, path: Option<&Path>, sky: &Sky<'_>) -> Result<Sight> {
+    let mut confirmations = u32::MAX;
+    for txid in &row.record.commitments {
+        confirmations = confirmations.min(sky.confirmations(txid)?);
     }
+    let on_chain = path.map_or(Ok(OnChain::UNSEEN), |path| sky.on_chain(path))?;
+    let books = sky.vtxo(&row.record.funding).map(|vtxo| vtxo.cloned());
+    let spent_by = books.as_ref().and_then(Option::as_ref).and_then(spender);
+    let spend_is_final = spent_by.is_some_and(|txid| sky.vtxo(&OutPoint::new(txid, 0)).flatten().is_some());
+    let settled = settled_by(row, sky).map(|txid| sky.confirmations(&txid)).transpose()?;
+    Ok(Sight { confirmations, on_chain, books, spend_is_final, settled })
+}
 
-    /// The result of a close is settled once it went into a batch that is confirmed deep enough.
-    async fn note_settled(&self, row: &ChannelRow) -> Result<()> {
-        let Some(outpoint) = row.result.and_then(|result| result.outpoint) else { return Ok(()) };
-        if row.hot.state != ChannelState::Closed {
-            return Ok(());
-        }
-        let Ok(operator) = self.net.operator().await else { return Ok(()) };
-        let Ok(vtxos) = operator.vtxos_by_outpoints(&[outpoint]).await else { return Ok(()) };
-        let Some(commitment) = vtxos.first().and_then(|vtxo| vtxo.settled_by) else { return Ok(()) };
-        if self.confirmations(&commitment).await? >= self.config.confirmations {
-            self.store.write(|db| db.set_state(&row.record.id, &[ChannelState::Closed], ChannelState::Settled))?;
-        }
-        Ok(())
-    }
-
-    /// A channel that is on chain can only be left there: it takes no payment any more, and the app is told.
-    fn note_unrolled(&self, row: &ChannelRow) -> Result<()> {
-        let id = row.record.id;
-        self.store.write(|db| {
-            db.set_state(&id, &[ChannelState::Open], ChannelState::Exiting)?;
-            self.push_event(db, Some(&id), &EventKind::ChannelUnrolled)
-        })?;
-        self.events.ring();
-        Ok(())
-    }
+fn out_of_time() -> WalletError {
+    still_running()
 }

@@ -12,7 +12,6 @@ mod coins;
 mod exits;
 mod lagging_books;
 mod life;
-mod maintaining;
 mod offering;
 mod offline;
 mod opening;

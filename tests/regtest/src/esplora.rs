@@ -3,6 +3,7 @@
 mod answer;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
@@ -37,6 +38,7 @@ pub enum Mode {
 pub struct Esplora {
     server: Server,
     mode: watch::Sender<Mode>,
+    requests: Arc<AtomicU64>,
 }
 
 /// Confirmed transactions in one answer.
@@ -60,13 +62,22 @@ impl Esplora {
     pub async fn start(node: Node, beside: Router) -> std::io::Result<Self> {
         let (mode, seen) = watch::channel(Mode::Answer);
         let chain = Chain { node, index: Arc::default() };
-        let routes = routes(chain).layer(middleware::from_fn_with_state(seen, obey)).merge(beside);
-        Ok(Self { server: Server::start(routes).await?, mode })
+        let requests = Arc::<AtomicU64>::default();
+        let routes = routes(chain)
+            .layer(middleware::from_fn_with_state(seen, obey))
+            .layer(middleware::from_fn_with_state(requests.clone(), count))
+            .merge(beside);
+        Ok(Self { server: Server::start(routes).await?, mode, requests })
     }
 
     /// Where it listens, without a slash at the end.
     pub fn url(&self) -> &str {
         self.server.url()
+    }
+
+    /// How many requests have come in since the start.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::SeqCst)
     }
 
     /// Changes how it behaves; requests that hang are answered when it goes back to [`Mode::Answer`].
@@ -78,6 +89,11 @@ impl Esplora {
     pub(crate) fn mode(&self) -> watch::Sender<Mode> {
         self.mode.clone()
     }
+}
+
+async fn count(State(requests): State<Arc<AtomicU64>>, request: Request, next: Next) -> Response {
+    requests.fetch_add(1, Ordering::SeqCst);
+    next.run(request).await
 }
 
 async fn obey(State(mut mode): State<watch::Receiver<Mode>>, request: Request, next: Next) -> Answer<Response> {

@@ -90,6 +90,11 @@ impl Regtest {
         self.admin.url()
     }
 
+    /// How many requests Esplora has got since the start.
+    pub fn esplora_requests(&self) -> u64 {
+        self.esplora.requests()
+    }
+
     /// Has Esplora answer, hang or fail.
     pub fn set_esplora(&self, mode: Mode) {
         self.esplora.set_mode(mode);

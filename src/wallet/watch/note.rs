@@ -1,0 +1,128 @@
+//! What follows from a look.
+
+use bitcoin::Txid;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Sight, WatchReport};
+use crate::operator::Vtxo;
+use crate::store::{ChannelResult, ChannelRow, ChannelState, Role};
+use crate::wallet::error::Result;
+use crate::wallet::events::EventKind;
+use crate::wallet::{Wallet, WalletError};
+
+impl Wallet {
+    /// Takes over what a look showed. Nothing is written where it showed nothing new.
+    pub(super) async fn note(&self, row: &ChannelRow, sight: Sight, until: Instant) -> Result<WatchReport> {
+        let id = row.record.id;
+        if row.hot.state == ChannelState::Confirming && sight.confirmations >= self.config.confirmations {
+            let confirmed = timeout_at(until, self.confirm(row, sight.vtxo())).await;
+            confirmed.unwrap_or_else(|_| Err(super::out_of_time()))?;
+        }
+        if row.hot.state == ChannelState::Open && sight.confirmations < self.config.confirmations {
+            self.unconfirm(row)?;
+        }
+        if let Some(vtxo) = sight.vtxo().filter(|_| row.hot.role == Role::Receiver) {
+            self.mark_gone(&*self.loaded(&id)?, vtxo.spent || vtxo.swept)?;
+        }
+        let spent_by = sight.spent_by();
+        if let (Some(vtxo), Some(txid), true) = (sight.vtxo(), spent_by, sight.spend_is_final) {
+            self.note_spent(row, vtxo, txid).await?;
+        }
+        if sight.settled.is_some_and(|confirmations| confirmations >= self.config.confirmations) {
+            self.store.write(|db| db.set_state(&id, &[ChannelState::Closed], ChannelState::Settled))?;
+        }
+        let unrolled = sight.on_chain.unrolled;
+        if unrolled.is_some_and(|(_, status)| status.is_confirmed()) && row.hot.state == ChannelState::Open {
+            self.note_unrolled(row)?;
+        }
+        let state = self.store.read(|db| db.hot(&id))?.ok_or(WalletError::NotFound)?.state;
+        Ok(WatchReport {
+            channel_id: id,
+            state,
+            confirmations: sight.confirmations,
+            unrolled: unrolled.is_some(),
+            spent_by,
+            operator_seen: sight.books.is_some(),
+        })
+    }
+
+    /// The commitment transaction is deep enough: everything is verified once more from chain and books, and the
+    /// channel opens.
+    async fn confirm(&self, row: &ChannelRow, books: Option<&Vtxo>) -> Result<()> {
+        let loaded = self.loaded(&row.record.id)?;
+        let (commitments, expiry, expires_at, length) = match row.record.role {
+            Role::Receiver => {
+                let verified = self.verify_funding(&loaded.channel.terms, row.record.funding).await?;
+                let cutoff = self.info()?.check_signer(&loaded.channel.terms.operator, self.now().unix())?;
+                crate::wallet::funding::check_funding_time(&loaded.channel.terms, &verified, cutoff, &self.now())?;
+                (verified.report.commitments, verified.expiry, verified.expires_at, verified.batch_expiry)
+            }
+            Role::Payer => {
+                let length = row.record.batch_expiry;
+                let expiry = self.expiry_of(&row.record.commitments, length, loaded.unit()).await?;
+                let expires_at = books.map_or(0, |vtxo| vtxo.expires_at);
+                (row.record.commitments.clone(), expiry, expires_at, length)
+            }
+        };
+        let id = row.record.id;
+        self.store.write(|db| {
+            db.set_expiry(&id, &commitments, length, expiry, expires_at)?;
+            db.set_state(&id, &[ChannelState::Confirming], ChannelState::Open)?;
+            self.push_event(db, Some(&id), &EventKind::ChannelOpened)
+        })?;
+        self.unload(&id);
+        self.events.ring();
+        Ok(())
+    }
+
+    /// A reorganisation took a commitment transaction away: payments wait until it is confirmed again. Should one of its
+    /// inputs be spent elsewhere, it never is, and the channel never was.
+    fn unconfirm(&self, row: &ChannelRow) -> Result<()> {
+        let id = row.record.id;
+        self.store.write(|db| {
+            db.set_state(&id, &[ChannelState::Open], ChannelState::Confirming)?;
+            self.push_event(db, Some(&id), &EventKind::ChannelFunded)
+        })?;
+        self.unload(&id);
+        self.events.ring();
+        Ok(())
+    }
+
+    /// The operator's books say that the VTXO is spent, for good. For the payer that is the receiver's close.
+    async fn note_spent(&self, row: &ChannelRow, vtxo: &Vtxo, txid: Txid) -> Result<()> {
+        let id = row.record.id;
+        if !super::awaits_close(row) || vtxo.ark_txid.is_none() {
+            return Ok(());
+        }
+        let flow = crate::wallet::refund::refund_flow(&id);
+        if self.store.read::<_, WalletError>(|db| Ok(db.flow(&flow)?.is_some()))? {
+            return Ok(()); // That is our own refund.
+        }
+        let operator = self.net.operator().await?;
+        let loaded = self.loaded(&id)?;
+        // Anything else that the books call its spender is no close, and nothing that the payer agreed to.
+        let Some(seen) = self.seen_close(operator, row, &loaded, txid).await? else { return Ok(()) };
+        let outpoint = seen.outpoint;
+        self.store.write(|db| {
+            db.set_state(&id, &[ChannelState::Open], ChannelState::Closed)?;
+            db.set_result(&id, &ChannelResult { txid, outpoint })?;
+            if let Some(transactions) = &seen.transactions {
+                db.set_submit_answer(&id, &crate::wallet::batch::encode(transactions)?)?;
+            }
+            self.push_event(db, Some(&id), &EventKind::ChannelClosed { txid })
+        })?;
+        self.events.ring();
+        Ok(())
+    }
+
+    /// A channel that is on chain can only be left there: it takes no payment any more, and the app is told.
+    fn note_unrolled(&self, row: &ChannelRow) -> Result<()> {
+        let id = row.record.id;
+        self.store.write(|db| {
+            db.set_state(&id, &[ChannelState::Open], ChannelState::Exiting)?;
+            self.push_event(db, Some(&id), &EventKind::ChannelUnrolled)
+        })?;
+        self.events.ring();
+        Ok(())
+    }
+}

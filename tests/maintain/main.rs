@@ -1,0 +1,7 @@
+//! Stories of maintenance: what a wallet does by itself, over a real bitcoind and the Ark operator of `tests/regtest`.
+
+mod many;
+mod runs;
+#[allow(dead_code)]
+#[path = "../stories/world.rs"]
+mod world;
