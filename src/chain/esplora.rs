@@ -8,6 +8,7 @@ use bitcoin::{Amount, BlockHash, FeeRate, OutPoint, Script, Transaction, TxOut, 
 use esplora_client::{BlockInfo, OutputStatus, SubmitPackageResult, Utxo};
 
 use super::ChainError;
+use super::history::spend_of;
 use super::http::{Http, bad, parse, short};
 use crate::proxy::Proxy;
 
@@ -83,7 +84,7 @@ impl Fees {
 /// An Esplora server. Cloning is cheap.
 #[derive(Clone)]
 pub struct Chain {
-    http: Http,
+    pub(super) http: Http,
 }
 
 impl std::fmt::Debug for Chain {
@@ -167,15 +168,7 @@ impl Chain {
         const CALL: &str = "what spends an output";
         let path = format!("/tx/{}/outspend/{}", outpoint.txid, outpoint.vout);
         let found: Option<OutputStatus> = self.http.json(CALL, &path).await?;
-        let Some(found) = found.filter(|found| found.spent) else { return Ok(None) };
-        let txid = found.txid.ok_or_else(|| bad(CALL, "spent by nothing".into()))?;
-        let status = match found.status {
-            Some(status) => {
-                status_of(CALL, status.confirmed, (status.block_height, status.block_hash, status.block_time))?
-            }
-            None => TxStatus::Mempool,
-        };
-        Ok(Some(Spend { txid, status }))
+        found.map_or(Ok(None), |found| spend_of(CALL, found))
     }
 
     /// Hands a transaction to the network. One that is there already is no error.
@@ -225,7 +218,7 @@ struct WithStatus {
     status: esplora_client::TxStatus,
 }
 
-fn status_of(
+pub(super) fn status_of(
     call: &'static str,
     confirmed: bool,
     block: (Option<u32>, Option<BlockHash>, Option<u64>),

@@ -2,8 +2,10 @@
 
 mod error;
 mod esplora;
+mod history;
 mod http;
 mod tunnelled;
 
 pub use error::ChainError;
 pub use esplora::{Chain, Coin, Fees, Spend, Tip, TxStatus};
+pub use history::{Entry, History, TxFee};

@@ -24,6 +24,12 @@ impl From<wallet::WalletError> for WalletError {
             E::InsufficientFunds { needed, available } => {
                 Self::InsufficientFunds { needed: needed.into(), available: available.into() }
             }
+            E::InsufficientFeeCoins { needed, available, .. } => {
+                Self::InsufficientFunds { needed: needed.into(), available: available.into() }
+            }
+            E::ReservedForExits { reserved, available, .. } => {
+                Self::InsufficientFunds { needed: reserved.into(), available: available.into() }
+            }
             E::AmountTooSmall { amount, minimum } => {
                 Self::AmountTooSmall { amount: amount.into(), minimum: minimum.into() }
             }

@@ -30,6 +30,10 @@ pub enum WalletError {
     InvalidAddress,
     #[error("{needed} are needed, {available} can be spent now")]
     InsufficientFunds { needed: Amount, available: Amount },
+    #[error("{needed} in confirmed coins are needed for fees on chain, {available} can be used: pay to {address}")]
+    InsufficientFeeCoins { needed: Amount, available: Amount, address: String },
+    #[error("{exits} exits under way keep {reserved} on chain for their fees, {available} can be sent")]
+    ReservedForExits { exits: usize, reserved: Amount, available: Amount },
     #[error("{amount} is less than the {minimum} that is possible here")]
     AmountTooSmall { amount: Amount, minimum: Amount },
     #[error("{amount} is more than the {maximum} that is possible here")]

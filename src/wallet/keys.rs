@@ -3,16 +3,19 @@
 //! | path | for |
 //! |---|---|
 //! | `m/86'/coin'/0'/0/i` | on-chain addresses (BIP86): exits, withdrawals to oneself |
+//! | `m/86'/coin'/1'/0/i` | the small on-chain wallet that pays for exits: addresses to be paid at |
+//! | `m/86'/coin'/1'/1/i` | the same: what its transactions leave over |
 //! | `m/1120'/coin'/0'/i'` | VTXOs of the wallet |
 //! | `m/1120'/coin'/1'/i'` | boarding coins |
 //! | `m/1120'/coin'/2'/i'` | channels as payer |
 //! | `m/1120'/coin'/3'/i'` | channels as receiver |
 //! | `m/1120'/coin'/4'/i'` | co-signing batch trees |
 //!
-//! `coin` is 0 on mainnet, 1 elsewhere. One counter serves all branches, so an index is used once.
+//! `coin` is 0 on mainnet, 1 elsewhere. One counter serves all branches, so an index is used once; the on-chain wallet
+//! (account 1) has counters of its own, without gaps, so that a mnemonic alone finds its coins.
 
 use bip39::Mnemonic;
-use bitcoin::bip32::{ChildNumber, Xpriv};
+use bitcoin::bip32::{ChildNumber, Xpriv, Xpub};
 use bitcoin::key::TapTweak;
 use bitcoin::{Address, XOnlyPublicKey};
 use secp256k1::{Keypair, SECP256K1};
@@ -35,6 +38,10 @@ pub enum KeyUse {
     Cosigner,
     /// BIP86, on chain.
     Chain,
+    /// BIP86, addresses of the on-chain wallet.
+    Onchain,
+    /// BIP86, change of the on-chain wallet.
+    OnchainChange,
 }
 
 /// A key pair that is erased when dropped and never printed.
@@ -95,18 +102,39 @@ impl Keys {
     /// The key pair for one use at one index.
     pub fn keypair(&self, key_use: KeyUse, index: u32) -> Result<SecretKeypair, WalletError> {
         let hardened = |index| ChildNumber::from_hardened_idx(index).map_err(|_| WalletError::KeyDerivation);
-        let normal = |index| ChildNumber::from_normal_idx(index).map_err(|_| WalletError::KeyDerivation);
         let branch = match key_use {
             KeyUse::Vtxo => 0,
             KeyUse::Boarding => 1,
             KeyUse::Payer => 2,
             KeyUse::Receiver => 3,
             KeyUse::Cosigner => 4,
-            KeyUse::Chain => {
-                return self.derive(&[hardened(86)?, hardened(self.coin())?, hardened(0)?, normal(0)?, normal(index)?]);
-            }
+            KeyUse::Chain => return self.derive_bip86(0, 0, index),
+            KeyUse::Onchain => return self.derive_bip86(1, 0, index),
+            KeyUse::OnchainChange => return self.derive_bip86(1, 1, index),
         };
         self.derive(&[hardened(PURPOSE)?, hardened(self.coin())?, hardened(branch)?, hardened(index)?])
+    }
+
+    fn derive_bip86(&self, account: u32, branch: u32, index: u32) -> Result<SecretKeypair, WalletError> {
+        let normal = |index| ChildNumber::from_normal_idx(index).map_err(|_| WalletError::KeyDerivation);
+        let [purpose, coin, account] = self.bip86_account(account)?;
+        self.derive(&[purpose, coin, account, normal(branch)?, normal(index)?])
+    }
+
+    fn bip86_account(&self, account: u32) -> Result<[ChildNumber; 3], WalletError> {
+        let hardened = |index| ChildNumber::from_hardened_idx(index).map_err(|_| WalletError::KeyDerivation);
+        Ok([hardened(86)?, hardened(self.coin())?, hardened(account)?])
+    }
+
+    /// The public key of the on-chain wallet's account (`m/86'/coin'/1'`).
+    pub(super) fn onchain_account(&self) -> Result<Xpub, WalletError> {
+        let failed = |_| WalletError::KeyDerivation;
+        let mut master = Xpriv::new_master(self.network.to_bitcoin(), self.seed.as_ref()).map_err(failed)?;
+        let mut account = master.derive_priv(SECP256K1, &self.bip86_account(1)?).map_err(failed)?;
+        let public = Xpub::from_priv(SECP256K1, &account);
+        account.private_key.non_secure_erase();
+        master.private_key.non_secure_erase();
+        Ok(public)
     }
 
     /// The BIP86 output at an index.
@@ -145,7 +173,16 @@ mod tests {
     #[test]
     fn every_use_and_index_has_a_key_of_its_own() {
         let keys = Keys::from_mnemonic(WORDS, Network::Regtest).unwrap();
-        let uses = [KeyUse::Vtxo, KeyUse::Boarding, KeyUse::Payer, KeyUse::Receiver, KeyUse::Cosigner, KeyUse::Chain];
+        let uses = [
+            KeyUse::Vtxo,
+            KeyUse::Boarding,
+            KeyUse::Payer,
+            KeyUse::Receiver,
+            KeyUse::Cosigner,
+            KeyUse::Chain,
+            KeyUse::Onchain,
+            KeyUse::OnchainChange,
+        ];
         let mut seen = std::collections::HashSet::new();
         for key_use in uses {
             for index in 0..5 {

@@ -1,0 +1,136 @@
+//! What a script, or a transaction, has to do with others.
+
+use std::collections::HashSet;
+
+use bitcoin::hashes::{Hash, sha256};
+use bitcoin::{Amount, Script, Transaction, Txid, Weight};
+use esplora_client::{EsploraTx, OutputStatus};
+
+use super::ChainError;
+use super::esplora::{Chain, Spend, TxStatus, status_of};
+use super::http::bad;
+
+/// Transactions in one page that are taken; servers send some 50.
+const PAGE_LIMIT: usize = 500;
+
+/// No server's pages of confirmed transactions are smaller, unless there are no more.
+const SMALLEST_PAGE: usize = 10;
+
+/// A transaction with where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub tx: Transaction,
+    pub txid: Txid,
+    pub status: TxStatus,
+}
+
+/// The transactions that pay to a script or spend from it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct History {
+    /// Those in the mempool, then the confirmed ones, newest first.
+    pub entries: Vec<Entry>,
+    /// Whether that is all; else there are older ones.
+    pub complete: bool,
+}
+
+/// What a transaction weighs and pays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TxFee {
+    pub fee: Amount,
+    pub weight: Weight,
+    pub status: TxStatus,
+}
+
+/// The parts of a transaction's description that say what it pays.
+#[derive(serde::Deserialize)]
+struct WithFee {
+    #[serde(with = "bitcoin::amount::serde::as_sat")]
+    fee: Amount,
+    weight: Weight,
+    status: esplora_client::TxStatus,
+}
+
+impl Chain {
+    /// The history of `script`, newest first, in at most `pages` calls.
+    pub async fn history(&self, script: &Script, pages: usize) -> Result<History, ChainError> {
+        const CALL: &str = "the history of a script";
+        let hash = sha256::Hash::hash(script.as_bytes());
+        let mut path = format!("/scripthash/{hash}/txs");
+        let (mut history, mut seen) = (History::default(), HashSet::new());
+        for _ in 0..pages {
+            let page: Vec<EsploraTx> = self.http.json(CALL, &path).await?.unwrap_or_default();
+            if page.len() > PAGE_LIMIT {
+                return Err(bad(CALL, format!("{} transactions at once", page.len())));
+            }
+            let mut confirmed = 0;
+            for told in page {
+                let entry = entry(CALL, &told)?;
+                if !seen.insert(entry.txid) {
+                    return Err(bad(CALL, format!("{} twice", entry.txid)));
+                }
+                if entry.status.is_confirmed() {
+                    confirmed += 1;
+                    path = format!("/scripthash/{hash}/txs/chain/{}", entry.txid);
+                }
+                history.entries.push(entry);
+            }
+            if confirmed < SMALLEST_PAGE {
+                history.complete = true;
+                break;
+            }
+        }
+        Ok(history)
+    }
+
+    /// Fee and weight of a transaction; `None` when the server does not know it.
+    pub async fn fee_of(&self, txid: Txid) -> Result<Option<TxFee>, ChainError> {
+        const CALL: &str = "a transaction's fee";
+        let found: Option<WithFee> = self.http.json(CALL, &format!("/tx/{txid}")).await?;
+        let Some(WithFee { fee, weight, status }) = found else { return Ok(None) };
+        if fee > Amount::MAX_MONEY || weight == Weight::ZERO || weight > Weight::MAX_BLOCK {
+            return Err(bad(CALL, format!("{fee} for {weight} weight units")));
+        }
+        let status = status_of(CALL, status.confirmed, (status.block_height, status.block_hash, status.block_time))?;
+        Ok(Some(TxFee { fee, weight, status }))
+    }
+
+    /// What spends each output of a transaction, in order; `None` when the server does not know the transaction.
+    pub async fn outspends(&self, txid: Txid) -> Result<Option<Vec<Option<Spend>>>, ChainError> {
+        const CALL: &str = "what spends a transaction's outputs";
+        let found: Option<Vec<OutputStatus>> = self.http.json(CALL, &format!("/tx/{txid}/outspends")).await?;
+        let Some(found) = found else { return Ok(None) };
+        found.into_iter().map(|told| spend_of(CALL, told)).collect::<Result<_, _>>().map(Some)
+    }
+}
+
+/// What spends an output, out of the server's words.
+pub(super) fn spend_of(call: &'static str, found: OutputStatus) -> Result<Option<Spend>, ChainError> {
+    if !found.spent {
+        return Ok(None);
+    }
+    let txid = found.txid.ok_or_else(|| bad(call, "spent by nothing".into()))?;
+    let status = match found.status {
+        Some(status) => status_of(call, status.confirmed, (status.block_height, status.block_hash, status.block_time))?,
+        None => TxStatus::Mempool,
+    };
+    Ok(Some(Spend { txid, status }))
+}
+
+/// A transaction that is what it is called, with amounts that can be.
+fn entry(call: &'static str, told: &EsploraTx) -> Result<Entry, ChainError> {
+    let tx = told.to_tx();
+    let txid = tx.compute_txid();
+    if txid != told.txid {
+        return Err(bad(call, format!("{txid} for {}", told.txid)));
+    }
+    let paid = tx.output.iter().try_fold(Amount::ZERO, |sum, output| sum.checked_add(output.value));
+    if tx.input.is_empty() || tx.output.is_empty() {
+        return Err(bad(call, format!("{txid} spends or pays nothing")));
+    }
+    if !paid.is_some_and(|paid| paid <= Amount::MAX_MONEY) {
+        return Err(bad(call, format!("{txid} pays more than there is")));
+    }
+    let status = &told.status;
+    let status = status_of(call, status.confirmed, (status.block_height, status.block_hash, status.block_time))?;
+    Ok(Entry { tx, txid, status })
+}

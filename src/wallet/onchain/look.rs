@@ -1,0 +1,75 @@
+//! Which scripts a sync looks at: those where something is expected, and some of the others in turn.
+
+use std::collections::HashMap;
+
+use bitcoin::{OutPoint, ScriptBuf, TxOut};
+
+use super::super::keys::KeyUse;
+use super::picture::Picture;
+use super::state::{Known, OwnKey, State};
+
+/// Scripts where something is expected that one sync looks at.
+const EXPECTED: usize = 100;
+
+/// Others that it looks at, in turn.
+const IN_TURN: usize = 10;
+
+/// Scripts to look at, with their keys.
+pub(super) type Looks = HashMap<ScriptBuf, OwnKey>;
+
+impl Picture {
+    /// The scripts to look at now; `exiting` are those that exits under way pay to.
+    pub fn looks(&self, exiting: &[ScriptBuf]) -> Looks {
+        let mut looks: Looks = self.given_out().collect();
+        looks.extend(exiting.iter().filter_map(|script| Some((script.clone(), self.key_of(script)?))));
+        for known in self.state.known.values().filter(|known| !self.state.is_buried(known)) {
+            looks.extend(self.touched(known));
+        }
+        let mut all: Vec<(ScriptBuf, OwnKey)> = looks.into_iter().collect();
+        all.sort_by_key(|(_, key)| std::cmp::Reverse(key.index));
+        all.truncate(EXPECTED);
+        let mut looks: Looks = all.into_iter().collect();
+        let rest: Vec<(ScriptBuf, OwnKey)> = self.others().filter(|(script, _)| !looks.contains_key(script)).collect();
+        let turn = self.state.tip.map_or(0, |tip| tip.height as usize).saturating_mul(IN_TURN);
+        let start = turn.checked_rem(rest.len()).unwrap_or(0);
+        looks.extend(rest.into_iter().cycle().skip(start).take(IN_TURN));
+        looks
+    }
+
+    /// Addresses and change scripts that were given out and not paid to yet.
+    fn given_out(&self) -> impl Iterator<Item = (ScriptBuf, OwnKey)> {
+        let State { addresses, change, .. } = self.state;
+        let branches = [(KeyUse::Onchain, addresses), (KeyUse::OnchainChange, change)];
+        branches.into_iter().flat_map(move |(key_use, branch)| {
+            // The next address is in errors, too.
+            let shown = if key_use == KeyUse::Onchain { branch.used + 1 } else { 0 };
+            (branch.used..branch.shown.max(shown)).map(move |index| {
+                let key = OwnKey { key_use, index };
+                (self.script(key), key)
+            })
+        })
+    }
+
+    /// The own scripts a transaction pays to or spends from.
+    pub fn touched<'a>(&'a self, known: &'a Known) -> impl Iterator<Item = (ScriptBuf, OwnKey)> + 'a {
+        let spent = known.tx.input.iter().filter_map(|input| self.output(&input.previous_output));
+        let scripts = known.tx.output.iter().chain(spent).map(|output| &output.script_pubkey);
+        scripts.filter_map(|script| Some((script.clone(), self.key_of(script)?)))
+    }
+
+    fn output(&self, outpoint: &OutPoint) -> Option<&TxOut> {
+        self.transaction(&outpoint.txid)?.output.get(outpoint.vout as usize)
+    }
+
+    /// Everything that was ever used, in an order that stays.
+    fn others(&self) -> impl Iterator<Item = (ScriptBuf, OwnKey)> {
+        let State { addresses, change, .. } = self.state;
+        let branches = [(KeyUse::Onchain, addresses.used), (KeyUse::OnchainChange, change.used)];
+        let used =
+            branches.into_iter().flat_map(|(key_use, used)| (0..used).map(move |index| OwnKey { key_use, index }));
+        let used = used.map(|key| (self.script(key), key));
+        let mut payouts: Vec<(ScriptBuf, OwnKey)> = self.payouts().map(|(script, key)| (script.clone(), key)).collect();
+        payouts.sort_by_key(|(_, key)| key.index);
+        used.chain(payouts)
+    }
+}
