@@ -6,7 +6,7 @@ use bitcoin::{OutPoint, ScriptBuf, TxOut};
 
 use super::super::keys::KeyUse;
 use super::picture::Picture;
-use super::state::{Known, OwnKey, State};
+use super::state::{Known, OwnKey, Place, State};
 
 /// Scripts where something is expected that one sync looks at.
 const EXPECTED: usize = 100;
@@ -18,8 +18,8 @@ const IN_TURN: usize = 10;
 pub(super) type Looks = HashMap<ScriptBuf, OwnKey>;
 
 impl Picture {
-    /// The scripts to look at now; `exiting` are those that exits under way pay to.
-    pub fn looks(&self, exiting: &[ScriptBuf]) -> Looks {
+    /// The scripts to look at when the chain ends at `tip`; `exiting` are those that exits under way pay to.
+    pub fn looks(&self, exiting: &[ScriptBuf], tip: Place) -> Looks {
         let mut looks: Looks = self.given_out().collect();
         looks.extend(exiting.iter().filter_map(|script| Some((script.clone(), self.key_of(script)?))));
         for known in self.state.known.values().filter(|known| !self.state.is_buried(known)) {
@@ -29,8 +29,11 @@ impl Picture {
         all.sort_by_key(|(_, key)| std::cmp::Reverse(key.index));
         all.truncate(EXPECTED);
         let mut looks: Looks = all.into_iter().collect();
+        if self.state.tip == Some(tip) {
+            return looks;
+        }
         let rest: Vec<(ScriptBuf, OwnKey)> = self.others().filter(|(script, _)| !looks.contains_key(script)).collect();
-        let turn = self.state.tip.map_or(0, |tip| tip.height as usize).saturating_mul(IN_TURN);
+        let turn = (tip.height as usize).saturating_mul(IN_TURN);
         let start = turn.checked_rem(rest.len()).unwrap_or(0);
         looks.extend(rest.into_iter().cycle().skip(start).take(IN_TURN));
         looks

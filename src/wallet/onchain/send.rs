@@ -2,7 +2,7 @@
 
 use bdk_wallet::coin_selection::InsufficientFunds;
 use bdk_wallet::error::CreateTxError;
-use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction, TxOut, Txid, Weight, psbt};
+use bitcoin::{Amount, FeeRate, Psbt, ScriptBuf, Transaction, TxOut, Txid, Weight, psbt};
 
 use super::super::coins::sum;
 use super::super::error::Result;
@@ -173,7 +173,9 @@ impl Picture {
         let change = self.script(change);
         let mut builder = self.wallet.build_tx();
         builder.fee_rate(order.rate).exclude_unconfirmed();
-        builder.unspendable(kept.iter().map(|coin| coin.outpoint).collect::<Vec<OutPoint>>());
+        kept.iter().for_each(|coin| {
+            builder.add_unspendable(coin.outpoint);
+        });
         for coin in payouts {
             let input = psbt::Input { witness_utxo: Some(coin.output.clone()), ..psbt::Input::default() };
             let satisfaction = Weight::from_wu(unsigned_witness().size() as u64);

@@ -28,19 +28,32 @@ const MAX_SCAN: u32 = 1_000;
 
 impl Wallet {
     /// Looks at the chain and stores what the on-chain wallet has. The first time it asks for all addresses up to a gap
-    /// of 20, later for those where something is expected (at most 100) and 10 others in turn: a call each, seldom more.
+    /// of 20, later for those where something is expected (at most 100) and, after each block, 10 others in turn: a call
+    /// each, seldom more. What was learned is stored also when some of it fails.
     pub async fn sync_onchain(&self) -> Result<()> {
-        // A block that comes in between makes the answers not fit: once more.
-        match Box::pin(self.look_at_the_chain()).await {
-            Err(WalletError::Chain(ChainError::BadAnswer { .. })) => Box::pin(self.look_at_the_chain()).await,
-            other => other,
+        for again in [true, false] {
+            let (answers, failed) = Box::pin(self.ask_the_chain()).await?;
+            let now = self.timestamp();
+            let stored = self.store.write::<_, WalletError>(|db| {
+                // Addresses may have been given out, and money sent, since the questions were asked.
+                self.picture(db)?.take(&answers, now)?.save(db)
+            });
+            match stored {
+                // A block has come in between: once more.
+                Err(WalletError::Chain(ChainError::BadAnswer { .. })) if again => {}
+                Err(error) => return Err(error),
+                Ok(()) => return failed.map_or(Ok(()), |error| Err(error.into())),
+            }
         }
+        Ok(())
     }
 
-    async fn look_at_the_chain(&self) -> Result<()> {
+    /// What the server says, and the first error.
+    async fn ask_the_chain(&self) -> Result<(Answers, Option<ChainError>)> {
+        let tip = self.net.chain.tip().await?;
+        let tip = Place { height: tip.height, hash: tip.hash, time: tip.time };
         let picture = self.store.read(|db| self.picture(db))?;
-        let exiting = self.exit_payouts()?;
-        let mut scripts = picture.looks(&exiting);
+        let mut scripts = picture.looks(&self.exit_payouts()?, tip);
         let (mut histories, mut failed) = self.histories(&scripts).await;
         let mut scanned = false;
         if !picture.state.scanned && failed.is_none() {
@@ -49,22 +62,18 @@ impl Wallet {
             }
             scanned = failed.is_none();
         }
-        let tip = self.net.chain.tip().await?;
-        let tip = Place { height: tip.height, hash: tip.hash, time: tip.time };
-        let answers = Answers { tip, scripts, histories, scanned };
-        let now = self.timestamp();
-        self.store.write::<_, WalletError>(|db| {
-            // Addresses may have been given out, and money sent, since the look began.
-            self.picture(db)?.take(&answers, now)?.save(db)
-        })?;
-        // What was learned is stored; what was not is told.
-        failed.map_or(Ok(()), |error| Err(error.into()))
+        Ok((Answers { tip, scripts, histories, scanned }, failed))
     }
 
     /// The histories of some scripts, and the first error.
     async fn histories(&self, scripts: &Looks) -> (HashMap<ScriptBuf, History>, Option<ChainError>) {
         let chain = &self.net.chain;
-        let asking = scripts.keys().map(|script| async move { (script.clone(), chain.history(script, PAGES).await) });
+        // By value: what borrows from the map would not be Send for every lifetime.
+        let scripts: Vec<ScriptBuf> = scripts.keys().cloned().collect();
+        let asking = scripts.into_iter().map(|script| async move {
+            let history = chain.history(&script, PAGES).await;
+            (script, history)
+        });
         let mut asking = futures_util::stream::iter(asking).buffer_unordered(AT_ONCE);
         let (mut histories, mut failed) = (HashMap::new(), None);
         while let Some((script, answer)) = asking.next().await {

@@ -43,7 +43,7 @@ impl Picture {
             tx.input.iter_mut().for_each(|input| input.witness.clear());
             known.insert(entry.txid, Known { tx, place: place(entry), since });
         }
-        let mut state = State { tip: Some(answers.tip), known, ..self.state.clone() };
+        let mut state = State { tip: Some(answers.tip).filter(|tip| tip.height > 0), known, ..self.state.clone() };
         state.scanned |= answers.scanned;
         let Some(blocks) = state.blocks() else {
             let what = "transactions in blocks that are not of one chain".into();
