@@ -4,6 +4,7 @@ mod error;
 mod esplora;
 mod history;
 mod http;
+mod median;
 mod tunnelled;
 
 pub use error::ChainError;

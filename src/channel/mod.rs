@@ -8,6 +8,7 @@ pub mod authorisation;
 pub mod branch;
 pub mod deadline;
 mod error;
+pub mod exit;
 pub mod intent;
 pub mod message;
 pub mod network;

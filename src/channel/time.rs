@@ -5,7 +5,7 @@ use bitcoin::{Sequence, absolute, relative};
 use super::ChannelError;
 
 /// What an operator counts in: seconds in reality, blocks on regtest only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Unit {
     Blocks,
     Seconds,

@@ -48,6 +48,38 @@ pub enum EventKind {
     },
     /// Somebody put the channel on chain.
     ChannelUnrolled,
+    /// A channel, or a VTXO of this wallet (then the event names no channel), is being left on chain.
+    ExitBegan {
+        /// What is left, as `txid:index`.
+        outpoint: String,
+        /// Why.
+        reason: ExitReason,
+    },
+    /// An exit waits for coins that pay its fees.
+    ExitNeedsFees {
+        /// What is left, as `txid:index`.
+        outpoint: String,
+        /// How much is missing.
+        missing: Sats,
+        /// The on-chain address of this wallet to pay it to.
+        address: String,
+    },
+    /// An exit has come to its end: the money is on chain.
+    ExitClaimed {
+        /// What was left, as `txid:index`.
+        outpoint: String,
+        /// The transaction that pays this wallet.
+        txid: String,
+        /// What it pays.
+        amount: Sats,
+    },
+    /// Nothing can be claimed on chain any more: another transaction was first.
+    ExitLost {
+        /// What was to be left, as `txid:index`.
+        outpoint: String,
+        /// The transaction that was first.
+        spent_by: String,
+    },
     /// A coin of this wallet was spent by a transaction that it did not make: another phone has the same mnemonic, or
     /// somebody else knows the words. Once for each coin. Tell the user; `docs/two-phones.md` says what to do.
     SeedUsedElsewhere {
@@ -70,6 +102,25 @@ pub enum EventKind {
         /// Where it is.
         step: Step,
     },
+}
+
+/// Why something is left on chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+pub enum ExitReason {
+    /// The user wanted it.
+    Asked,
+    /// The last moment for it had come.
+    Deadline,
+    /// Somebody put the channel on chain.
+    Unrolled,
+    /// Somebody put a coin on chain that the channel was made from.
+    AncestorUnrolled,
+    /// The operator's books show the channel spent by a transaction that this wallet did not sign.
+    HostileSpend,
+    /// A transaction was submitted and never finalized.
+    NotFinalized,
+    /// The operator refuses for good what would be cheaper.
+    OperatorRefuses,
 }
 
 /// Where a long flow is.
@@ -108,6 +159,18 @@ impl From<wallet::Event> for Event {
             K::ChannelClosed { txid } => EventKind::ChannelClosed { txid: txid.to_string() },
             K::ChannelRefunded { txid } => EventKind::ChannelRefunded { txid: txid.to_string() },
             K::ChannelUnrolled => EventKind::ChannelUnrolled,
+            K::ExitBegan { outpoint, reason } => {
+                EventKind::ExitBegan { outpoint: outpoint.to_string(), reason: reason.into() }
+            }
+            K::ExitNeedsFees { outpoint, missing, address } => {
+                EventKind::ExitNeedsFees { outpoint: outpoint.to_string(), missing: missing.into(), address }
+            }
+            K::ExitClaimed { outpoint, txid, amount } => {
+                EventKind::ExitClaimed { outpoint: outpoint.to_string(), txid: txid.to_string(), amount: amount.into() }
+            }
+            K::ExitLost { outpoint, spent_by } => {
+                EventKind::ExitLost { outpoint: outpoint.to_string(), spent_by: spent_by.to_string() }
+            }
             K::SeedUsedElsewhere { outpoint, spent_by } => EventKind::SeedUsedElsewhere {
                 outpoint: outpoint.to_string(),
                 spent_by: spent_by.map(|txid| txid.to_string()),
@@ -116,6 +179,21 @@ impl From<wallet::Event> for Event {
             K::Progress { flow, step } => EventKind::Progress { flow, step: step.into() },
         };
         Self { token: event.token, channel_id: event.channel.map(|id| id.to_string()), kind }
+    }
+}
+
+impl From<wallet::ExitReason> for ExitReason {
+    fn from(reason: wallet::ExitReason) -> Self {
+        use wallet::ExitReason as R;
+        match reason {
+            R::Asked => Self::Asked,
+            R::Deadline => Self::Deadline,
+            R::Unrolled => Self::Unrolled,
+            R::AncestorUnrolled => Self::AncestorUnrolled,
+            R::HostileSpend => Self::HostileSpend,
+            R::NotFinalized => Self::NotFinalized,
+            R::OperatorRefuses => Self::OperatorRefuses,
+        }
     }
 }
 

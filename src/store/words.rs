@@ -75,6 +75,8 @@ words! {
         Send = "send",
         Settle = "settle",
         Withdraw = "withdraw",
+        /// Leaving a VTXO on chain.
+        Exit = "exit",
     }
 }
 

@@ -50,16 +50,7 @@ impl Wallet {
             }
             script.check(info.network, &info.forfeit_key)?;
             super::loaded::limits(&info).check(loaded.record.capacity, update.amount)?;
-            let data = OffchainData {
-                inputs: Vec::new(),
-                outputs: Vec::new(),
-                checkpoint: script,
-                operator: loaded.channel.terms.operator,
-                channel: Some(id.to_string()),
-                opening: None,
-                answer: None,
-                refused_at: None,
-            };
+            let data = OffchainData::of_close(&loaded.channel, script);
             let flow = Flow {
                 id: close_flow(&id),
                 kind: FlowKind::Close,

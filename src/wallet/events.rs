@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::Wallet;
 use super::error::Result;
+use super::exit::ExitReason;
 use crate::channel::ChannelId;
 use crate::log::note;
 use crate::store::{Db, EventToken, PAYMENT_RECEIVED, PAYMENT_SENT, StoreError, StoredEvent};
@@ -46,6 +47,24 @@ pub enum EventKind {
     ChannelRefunded { txid: Txid },
     /// Somebody put the channel on chain.
     ChannelUnrolled,
+    /// A channel, or a VTXO of this wallet (then the event names no channel), is being left on chain.
+    ExitBegan { outpoint: OutPoint, reason: ExitReason },
+    /// An exit waits for coins that pay its fees: so much more, to this address of the wallet.
+    ExitNeedsFees {
+        outpoint: OutPoint,
+        #[serde(with = "bitcoin::amount::serde::as_sat")]
+        missing: Amount,
+        address: String,
+    },
+    /// An exit has come to its end: the transaction pays this wallet so much on chain.
+    ExitClaimed {
+        outpoint: OutPoint,
+        txid: Txid,
+        #[serde(with = "bitcoin::amount::serde::as_sat")]
+        amount: Amount,
+    },
+    /// Nothing can be claimed any more: this transaction was first.
+    ExitLost { outpoint: OutPoint, spent_by: Txid },
     /// A coin of this wallet was spent by a transaction that it did not make: another phone has the same seed, or
     /// somebody else knows the words. Once for each coin.
     SeedUsedElsewhere { outpoint: OutPoint, spent_by: Option<Txid> },

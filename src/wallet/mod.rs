@@ -17,6 +17,7 @@ mod config;
 mod elsewhere;
 mod error;
 mod events;
+mod exit;
 mod fees;
 mod funding;
 mod invite;
@@ -58,6 +59,7 @@ pub use clock::{Clock, SystemClock};
 pub use config::WalletConfig;
 pub use error::WalletError;
 pub use events::{Event, EventKind, Step};
+pub use exit::{ExitInfo, ExitProblem, ExitReason, ExitStage};
 pub use invite::InviteRequest;
 pub use keys::{KeyUse, Keys, SecretKeypair};
 pub use last_balance::LastBalance;
@@ -105,6 +107,8 @@ pub struct Inner {
     flow: tokio::sync::Mutex<()>,
     /// One maintenance at a time.
     maintaining: tokio::sync::Mutex<()>,
+    /// One look at the exits at a time. Not the flows' turn: an exit must not wait for an operator that hangs.
+    exiting: tokio::sync::Mutex<()>,
 }
 
 impl std::ops::Deref for Wallet {
@@ -177,6 +181,7 @@ impl Wallet {
             cosigning: Mutex::new(HashMap::new()),
             flow: tokio::sync::Mutex::new(()),
             maintaining: tokio::sync::Mutex::new(()),
+            exiting: tokio::sync::Mutex::new(()),
         })))
     }
 

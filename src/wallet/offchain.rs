@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use bitcoin::secp256k1::schnorr;
-use bitcoin::{Amount, OutPoint, Psbt, ScriptBuf, TxOut, Txid, XOnlyPublicKey};
+use bitcoin::{Amount, OutPoint, Psbt, ScriptBuf, Transaction, TxOut, Txid, XOnlyPublicKey};
 use serde::{Deserialize, Serialize};
 
 use super::batch::{InputData, OpeningData, OutputData, decode, encode};
@@ -18,7 +18,8 @@ use super::{Wallet, WalletError};
 use crate::channel::intent::{Intent, IntentInput, IntentMessage};
 use crate::channel::offchain::{Checkpoint, OffchainInput, OffchainTx, OperatorSignatures};
 use crate::channel::script::CheckpointScript;
-use crate::channel::{ChannelId, psbt};
+use crate::channel::transactions::set_witness;
+use crate::channel::{Channel, ChannelId, psbt};
 use crate::operator::{Operator, OperatorError, SubmitAnswer, code};
 use crate::store::{Flow, FlowKind};
 
@@ -89,6 +90,22 @@ pub(super) struct PayerSignatures {
     pub checkpoint: schnorr::Signature,
 }
 
+impl OffchainData {
+    /// The close of a channel under a checkpoint script, of which nothing is answered yet.
+    pub fn of_close(channel: &Channel, checkpoint: CheckpointScript) -> Self {
+        Self {
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            checkpoint,
+            operator: channel.terms.operator,
+            channel: Some(channel.id.to_string()),
+            opening: None,
+            answer: None,
+            refused_at: None,
+        }
+    }
+}
+
 impl AnswerData {
     fn of(answer: &SubmitAnswer) -> Self {
         Self { ark: answer.ark.to_string(), checkpoints: answer.checkpoints.iter().map(Psbt::to_string).collect() }
@@ -140,6 +157,30 @@ impl Job {
     fn final_checkpoints(&self, operator: &OperatorSignatures) -> Result<Vec<Psbt>> {
         let each = self.tx.checkpoints.iter().zip(&self.signers).zip(&operator.checkpoints);
         each.map(|((checkpoint, signer), operator)| self.final_checkpoint(checkpoint, signer, operator)).collect()
+    }
+
+    /// Checkpoints and ark transaction with every signature, as they go on chain.
+    pub fn transactions(&self, operator: &OperatorSignatures) -> Result<Vec<Transaction>> {
+        let mut ark = self.tx.ark.clone();
+        let mut signed = Vec::with_capacity(self.tx.checkpoints.len() + 1);
+        let each = self.tx.checkpoints.iter().zip(&self.signers).zip(operator.checkpoints.iter().zip(&operator.ark));
+        for (index, ((checkpoint, signer), (for_checkpoint, for_ark))) in each.enumerate() {
+            let payer = signer.payer.as_ref();
+            // In the order of the keys in every leaf that owners and operator share.
+            let own = psbt::sign(&checkpoint.sighash()?, &signer.own);
+            let signatures: Vec<_> =
+                payer.map(|payer| payer.checkpoint).into_iter().chain([own, *for_checkpoint]).collect();
+            let mut tx = checkpoint.tx.clone();
+            set_witness(&mut tx, psbt::witness(&checkpoint.vtxo_leaf, &signatures));
+            signed.push(tx);
+            let own = psbt::sign(&self.tx.ark_sighash(index)?, &signer.own);
+            let signatures: Vec<_> = payer.map(|payer| payer.ark).into_iter().chain([own, *for_ark]).collect();
+            if let Some(input) = ark.input.get_mut(index) {
+                input.witness = psbt::witness(&checkpoint.leaf, &signatures);
+            }
+        }
+        signed.push(ark);
+        Ok(signed)
     }
 
     fn final_checkpoint(

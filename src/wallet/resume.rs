@@ -19,9 +19,12 @@ impl Wallet {
     /// those that failed. Safe to call at any time, as often as wanted; call it after opening the wallet and when the
     /// network comes back.
     pub async fn resume(&self) -> Result<(usize, Vec<WalletError>)> {
+        // Exits need the chain alone, and wait for nobody's turn.
+        let exits = self.advance_exits().await;
+        let mut errors: Vec<WalletError> = exits.err().into_iter().collect();
         let _flow = self.flow.lock().await;
         let mut flows = self.store.read(|db| db.flows())?;
-        let mut errors = Vec::new();
+        flows.retain(|flow| flow.kind != FlowKind::Exit);
         if flows.iter().any(|flow| flow.step != PROPOSED || was_tried(flow)) {
             self.fresh_info().await?;
             // What is submitted already needs nobody but the operator.
@@ -61,6 +64,7 @@ impl Wallet {
                 let loaded = self.loaded(&id)?;
                 self.drive_refund(&loaded).await.map(drop)
             }
+            FlowKind::Exit => Ok(()),
             FlowKind::Send | FlowKind::OpenOffchain => self.drive_offchain(flow.id).await.map(drop),
         }
     }

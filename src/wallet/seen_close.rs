@@ -1,14 +1,15 @@
 //! A close as the payer sees it: its remainder depends on the checkpoint and the ark transaction, so both are fetched,
 //! built again from the terms, verified and kept.
 
-use bitcoin::{Amount, OutPoint, Psbt, Txid};
+use bitcoin::{Amount, OutPoint, Psbt, Transaction, TxOut, Txid};
 
 use super::error::Result;
 use super::loaded::LoadedChannel;
 use super::offchain::AnswerData;
 use super::{Wallet, WalletError};
-use crate::channel::psbt::{ARK_FIELD, TAPTREE_FIELD, verified_signature};
-use crate::channel::script::CheckpointScript;
+use crate::channel::psbt::{ARK_FIELD, TAPTREE_FIELD, verified_signature, witness};
+use crate::channel::script::{CheckpointScript, Leaf};
+use crate::channel::transactions::set_witness;
 use crate::channel::{Channel, ChannelError};
 use crate::operator::{Operator, Vtxo};
 use crate::store::ChannelRow;
@@ -62,17 +63,41 @@ async fn fetch(operator: &Operator, channel: &Channel, ark_txid: Txid) -> Result
     let input = ark.unsigned_tx.input.first().ok_or_else(|| malformed("ark transaction without inputs"))?;
     let checkpoint_txid = input.previous_output.txid;
     let checkpoint = operator.virtual_txs(&[checkpoint_txid]).await?.pop().ok_or_else(|| missing(checkpoint_txid))?;
+    verify(channel, &ark, &checkpoint)?;
+    Ok(AnswerData { ark: ark.to_string(), checkpoints: vec![checkpoint.to_string()] })
+}
+
+/// What [`fetch`] stored, as it goes on chain: checkpoint, then ark transaction.
+pub(super) fn signed_close(channel: &Channel, stored: &AnswerData) -> Result<Vec<Transaction>> {
+    let corrupt = || WalletError::CorruptFlow { what: "a close that was seen" };
+    let parse = |text: &String| text.parse::<Psbt>().map_err(|_| corrupt());
+    let checkpoint = parse(stored.checkpoints.first().ok_or_else(corrupt)?)?;
+    verify(channel, &parse(&stored.ark)?, &checkpoint)
+}
+
+/// Builds the close again, and gives it the signatures of payer, receiver and operator, each of them verified.
+fn verify(channel: &Channel, ark: &Psbt, checkpoint: &Psbt) -> Result<Vec<Transaction>> {
+    let malformed = |what| WalletError::from(ChannelError::MalformedTransaction { what });
     let amount = ark.unsigned_tx.output.first().ok_or_else(|| malformed("ark transaction without outputs"))?.value;
-    let script = checkpoint_script(&ark).ok_or_else(|| malformed("ark transaction without its checkpoint's tree"))?;
+    let script = checkpoint_script(ark).ok_or_else(|| malformed("ark transaction without its checkpoint's tree"))?;
     let close = channel.close(&script, amount)?;
     let terms = &channel.terms;
-    close.check_answer(&ark, std::slice::from_ref(&checkpoint), terms.operator)?;
+    close.check_answer(ark, std::slice::from_ref(checkpoint), terms.operator)?;
     let own = close.checkpoint(0)?;
-    for key in [terms.payer.key, terms.receiver.key] {
-        verified_signature(&ark, 0, &close.ark, &[own.output()], &own.leaf, key)?;
-        verified_signature(&checkpoint, 0, &own.tx, std::slice::from_ref(&own.prevout), &own.vtxo_leaf, key)?;
-    }
-    Ok(AnswerData { ark: ark.to_string(), checkpoints: vec![checkpoint.to_string()] })
+    // In the order of the keys in the forfeit leaf.
+    let keys = [terms.payer.key, terms.receiver.key, terms.operator];
+    let each = |psbt: &Psbt, tx: &Transaction, prevout: TxOut, leaf: &Leaf| {
+        let signatures =
+            keys.iter().map(|key| verified_signature(psbt, 0, tx, std::slice::from_ref(&prevout), leaf, *key));
+        let signatures = signatures.collect::<std::result::Result<Vec<_>, ChannelError>>()?;
+        let mut signed = tx.clone();
+        set_witness(&mut signed, witness(leaf, &signatures));
+        Ok::<_, ChannelError>(signed)
+    };
+    Ok(vec![
+        each(checkpoint, &own.tx, own.prevout.clone(), &own.vtxo_leaf)?,
+        each(ark, &close.ark, own.output(), &own.leaf)?,
+    ])
 }
 
 /// The operator's leaf of the checkpoint that the ark transaction spends: the first of the tree beside its input. What

@@ -1,0 +1,166 @@
+//! The beginning: decided by role, state and what is stored, in one transaction, without any network.
+
+use bitcoin::{Amount, Transaction};
+
+use super::super::batch::decode;
+use super::super::close::close_flow;
+use super::super::error::Result;
+use super::super::events::EventKind;
+use super::super::loaded::LoadedChannel;
+use super::super::offchain::{AnswerData, OffchainData};
+use super::super::refund::refund_flow;
+use super::super::{Wallet, WalletError};
+use super::data::{Claim, ExitData, Hex, exit_flow};
+use super::follow::side;
+use super::{ExitReason, ExitStage};
+use crate::channel::exit::output_to;
+use crate::channel::{Authorisation, ChannelError, ChannelId};
+use crate::log::note;
+use crate::store::{ChannelRow, ChannelState, Flow, Role, StoreError};
+
+/// What the decision rests on; read again in the transaction that begins the exit.
+#[derive(Debug, Clone, PartialEq)]
+struct Basis {
+    row: ChannelRow,
+    refund: Option<Flow>,
+}
+
+/// A way to the money.
+struct Way {
+    then: Vec<Transaction>,
+    claim: Claim,
+    amount: Amount,
+}
+
+impl Wallet {
+    /// Durably begins to leave a channel on chain. No network. A channel that is being left already stays as it is.
+    ///
+    /// Where the operator has signed a close, or the payer's refund, the way goes through checkpoint and ark transaction;
+    /// else the receiver leaves with its latest update and the payer with the whole capacity. Whatever was going on with
+    /// the operator ends here: what it may still answer finds no flow that would go on with it.
+    pub(in crate::wallet) fn begin_exit(&self, id: &ChannelId, why: ExitReason) -> Result<()> {
+        let loaded = self.loaded(id)?;
+        // Another process may change the basis in between; it can do so a few times in a channel's life.
+        for _ in 0..8 {
+            let Some(basis) = self.exit_basis(&loaded)? else { return Ok(()) };
+            let way = self.way_out(&loaded, &basis)?;
+            if self.insert_channel_exit(&loaded, &basis, way, why)? {
+                note!(Info, "channel {id}: leaves on chain ({why:?})");
+                self.events.ring();
+                return Ok(());
+            }
+        }
+        Err(StoreError::AlreadyExists { what: "another change of the channel" }.into())
+    }
+
+    /// `None`: the exit has begun already.
+    fn exit_basis(&self, loaded: &LoadedChannel) -> Result<Option<Basis>> {
+        let (id, funding) = (loaded.channel.id, loaded.channel.funding);
+        self.store.read(|db| {
+            if db.flow(&exit_flow(&funding))?.is_some() {
+                return Ok(None);
+            }
+            let row = db.channel(&id)?.ok_or(WalletError::NotFound)?;
+            if matches!(row.hot.state, ChannelState::Settled | ChannelState::Refunded | ChannelState::Lost) {
+                return Err(WalletError::WrongState { channel_id: id, state: row.hot.state, what: "an exit" });
+            }
+            if db.branch(&funding)?.is_none() {
+                return Err(StoreError::NotFound { what: "the branch of the channel" }.into());
+            }
+            Ok(Some(Basis { row, refund: db.flow(&refund_flow(&id))? }))
+        })
+    }
+
+    fn insert_channel_exit(&self, loaded: &LoadedChannel, basis: &Basis, way: Way, reason: ExitReason) -> Result<bool> {
+        let (id, outpoint) = (loaded.channel.id, loaded.channel.funding);
+        let levels = loaded.record.levels + way.then.len() as u32;
+        let data = ExitData {
+            outpoint,
+            channel: Some(id.to_string()),
+            reason,
+            then: way.then.into_iter().map(Hex).collect(),
+            claim: way.claim,
+            amount: way.amount,
+            children: Vec::new(),
+            stage: ExitStage::Unrolling { done: 0, of: levels },
+            problem: None,
+            claimed_by: None,
+            told: false,
+        };
+        self.store.write(|db| {
+            if db.flow(&exit_flow(&outpoint))?.is_some() {
+                return Ok(true);
+            }
+            let row = db.channel(&id)?.ok_or(WalletError::NotFound)?;
+            // A look at the chain does not change the way.
+            let same = ChannelRow { hot: basis.row.hot.clone(), ..row.clone() } == basis.row
+                && (row.hot.state, row.hot.update) == (basis.row.hot.state, basis.row.hot.update)
+                && db.flow(&refund_flow(&id))? == basis.refund;
+            if !same {
+                return Ok(false);
+            }
+            db.set_state(&id, &[row.hot.state], ChannelState::Exiting)?;
+            db.delete_flow(&close_flow(&id))?;
+            db.delete_flow(&refund_flow(&id))?;
+            self.insert_exit(db, &data)?;
+            self.push_event(db, Some(&id), &EventKind::ExitBegan { outpoint, reason })?;
+            Ok(true)
+        })
+    }
+
+    fn way_out(&self, loaded: &LoadedChannel, basis: &Basis) -> Result<Way> {
+        let terms = &loaded.channel.terms;
+        let (role, id) = (loaded.record.role, loaded.channel.id);
+        let party = side(terms, role);
+        if let Some((then, script)) = self.answered(loaded, basis)? {
+            let paid = then.last().and_then(|ark| output_to(ark, &script));
+            let Some((outpoint, amount)) = paid else {
+                let what = "an exit with something to claim";
+                return Err(WalletError::WrongState { channel_id: id, state: basis.row.hot.state, what });
+            };
+            let claim = Claim::Own { outpoint, script, to: party.chain_payout.script() };
+            return Ok(Way { then, claim, amount });
+        }
+        match role {
+            Role::Receiver => {
+                let amount = basis.row.hot.update.ok_or(ChannelError::NothingPaid)?.amount;
+                Ok(Way { then: Vec::new(), claim: Claim::ExitUpdate, amount })
+            }
+            Role::Payer => Ok(Way { then: Vec::new(), claim: Claim::UnilateralRefund, amount: terms.capacity }),
+        }
+    }
+
+    /// Checkpoint and ark transaction that the operator has signed, and the script of this side's output.
+    fn answered(
+        &self,
+        loaded: &LoadedChannel,
+        basis: &Basis,
+    ) -> Result<Option<(Vec<Transaction>, bitcoin::ScriptBuf)>> {
+        let terms = &loaded.channel.terms;
+        let corrupt = || WalletError::CorruptFlow { what: "a submit answer" };
+        if let Some(flow) = &basis.refund {
+            let data: OffchainData = decode(flow)?;
+            let Some(answer) = &data.answer else { return Ok(None) };
+            let job = self.refund_job(&data)?;
+            let script = data.outputs.first().ok_or_else(corrupt)?.script.clone();
+            return Ok(Some((job.transactions(&answer.signatures(&job)?)?, script)));
+        }
+        let Some(bytes) = &basis.row.submit_answer else { return Ok(None) };
+        let answer: AnswerData = serde_json::from_slice(bytes).map_err(|_| corrupt())?;
+        match loaded.record.role {
+            Role::Receiver => {
+                let authorisation = basis.row.authorisation.as_ref();
+                let authorisation =
+                    authorisation.ok_or(ChannelError::MissingAuthorisation { channel_id: loaded.channel.id })?;
+                let script = Authorisation::from_bytes(authorisation)?.script;
+                let job = self.close_job(&OffchainData::of_close(&loaded.channel, script))?;
+                let script = terms.receiver.ark_payout.script();
+                Ok(Some((job.transactions(&answer.signatures(&job)?)?, script)))
+            }
+            Role::Payer => {
+                let then = super::super::seen_close::signed_close(&loaded.channel, &answer)?;
+                Ok(Some((then, terms.payer.ark_payout.script())))
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Packages: a transaction without a fee, and the child that pays for both.
+
+use bitcoin::{Amount, FeeRate, OutPoint, Transaction, Txid};
+
+use super::super::error::Result;
+use super::super::onchain::OwnedOutput;
+use super::super::{Wallet, WalletError};
+use super::drive::{Exit, Look};
+use crate::chain::ChainError;
+use crate::channel::exit::anchor_of;
+
+/// What a transaction must pay beyond what it replaces, by its own size: nodes' usual setting.
+pub(super) const INCREMENT: FeeRate = FeeRate::from_sat_per_vb_u32(1);
+
+/// A child with one coin is no larger, in virtual bytes.
+const USUAL_CHILD: u64 = 200;
+
+impl Wallet {
+    /// Sends `parent` with a child that pays for both, out of `own` outputs of the parent where they are enough. `over`:
+    /// what a transaction in its way, or the child that is there, pays, and this must outbid.
+    pub(super) async fn send_package(
+        &self,
+        look: &mut Look,
+        exit: &mut Exit,
+        parent: &Transaction,
+        own: &[OwnedOutput],
+        over: Option<Amount>,
+    ) -> Result<()> {
+        let txid = parent.compute_txid();
+        // The one that is stored may have left already, in a former process or before a reorganisation.
+        if let (None, Some(child)) = (over, exit.data.child_of(&txid)) {
+            match self.net.chain.broadcast_package(&[parent.clone(), child.clone()]).await {
+                Ok(()) => {
+                    look.waiting = true;
+                    return Ok(());
+                }
+                Err(error @ ChainError::Rejected { .. }) if error.is_too_early() => return Err(error.into()),
+                Err(ChainError::Rejected { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let child = match self.new_child(look, exit, parent, own, over) {
+            // It comes back as change in the next block.
+            Err(WalletError::InsufficientFeeCoins { .. }) if over.is_none() && look.waiting => return Ok(()),
+            other => other?,
+        };
+        look.taken.extend(child.input.iter().map(|input| input.previous_output));
+        exit.data.set_child(txid, child.clone());
+        self.keep_exit(exit)?;
+        self.net.chain.broadcast_package(&[parent.clone(), child]).await?;
+        look.waiting = true;
+        Ok(())
+    }
+
+    fn new_child(
+        &self,
+        look: &Look,
+        exit: &Exit,
+        parent: &Transaction,
+        own: &[OwnedOutput],
+        over: Option<Amount>,
+    ) -> Result<Transaction> {
+        // Its own former coins are free again with it.
+        let former: Vec<OutPoint> = exit
+            .data
+            .child_of(&parent.compute_txid())
+            .map(|child| child.input.iter().map(|input| input.previous_output).collect())
+            .unwrap_or_default();
+        let avoid: Vec<OutPoint> = look.taken.iter().filter(|coin| !former.contains(coin)).copied().collect();
+        let at_least = |vsize: u64| over.map_or(Amount::ZERO, |paid| paid + fee(INCREMENT, vsize));
+        let child = self.fee_child(parent, look.rate, at_least(USUAL_CHILD), own, &avoid)?;
+        let vsize = child.vsize() as u64;
+        match over {
+            Some(_) if vsize > USUAL_CHILD => {
+                self.fee_child(parent, look.rate, at_least(vsize + USUAL_CHILD), own, &avoid)
+            }
+            _ => Ok(child),
+        }
+    }
+
+    /// `parent` is in the mempool: whoever pays for it, it should be enough for the rate of today.
+    pub(super) async fn keep_up(
+        &self,
+        look: &mut Look,
+        exit: &mut Exit,
+        parent: &Transaction,
+        own: &[OwnedOutput],
+    ) -> Result<()> {
+        let Some(anchor) = anchor_of(parent) else { return Ok(()) };
+        let Some(spend) = self.net.chain.outspend(anchor).await? else {
+            return self.send_package(look, exit, parent, own, None).await;
+        };
+        if exit.data.child_of(&parent.compute_txid()).is_some_and(|child| child.compute_txid() == spend.txid) {
+            look.waiting = true;
+        }
+        let Some(paid) = self.net.chain.fee_of(spend.txid).await? else { return Ok(()) };
+        let vsize = (parent.weight() + paid.weight).to_vbytes_ceil();
+        if is_stuck(paid.fee, fee(look.rate, vsize)) {
+            return self.send_package(look, exit, parent, own, Some(paid.fee)).await;
+        }
+        Ok(())
+    }
+
+    /// What a transaction in the mempool and the child on its anchor pay together.
+    pub(super) async fn cost_of(&self, txid: Txid) -> Result<Amount> {
+        let own = self.net.chain.fee_of(txid).await?.map_or(Amount::ZERO, |paid| paid.fee);
+        let anchor = self.net.chain.transaction(txid).await?.and_then(|tx| anchor_of(&tx));
+        let child = match anchor {
+            Some(anchor) => self.net.chain.outspend(anchor).await?,
+            None => None,
+        };
+        let of_child = match child {
+            Some(child) => self.net.chain.fee_of(child.txid).await?.map_or(Amount::ZERO, |paid| paid.fee),
+            None => Amount::ZERO,
+        };
+        Ok(super::super::coins::sum([own, of_child]))
+    }
+}
+
+/// A fee at a rate; one that no number holds is more than anybody has.
+pub(super) fn fee(rate: FeeRate, vsize: u64) -> Amount {
+    rate.fee_vb(vsize).unwrap_or(Amount::MAX_MONEY)
+}
+
+/// Whether what is paid is so far below what the rate of today asks for that replacing is worth its cost.
+pub(super) fn is_stuck(paid: Amount, wanted: Amount) -> bool {
+    wanted.to_sat().saturating_mul(4) > paid.to_sat().saturating_mul(5)
+}

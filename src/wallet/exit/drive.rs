@@ -1,0 +1,232 @@
+//! A run over all exits: each goes as far as the chain lets it go now.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bitcoin::{FeeRate, OutPoint, Transaction};
+use futures_util::FutureExt;
+
+use super::super::batch::decode;
+use super::super::error::Result;
+use super::super::events::EventKind;
+use super::super::loaded::LoadedChannel;
+use super::super::{Wallet, WalletError};
+use super::data::{Claim, ExitData, corrupt};
+use super::{ExitInfo, ExitProblem, ExitStage};
+use crate::chain::{ChainError, Spend, Tip, TxStatus};
+use crate::channel::exit::ExitPath;
+use crate::log::note;
+use crate::store::{Flow, FlowKind};
+
+/// Transactions of an exit aim at being in one of so many blocks.
+pub(super) const AIM: u16 = 2;
+
+/// What a run has seen of the chain, and what it has sent.
+pub(super) struct Look {
+    pub tip: Tip,
+    pub rate: FeeRate,
+    /// Coins that children of other transactions spend.
+    pub taken: Vec<OutPoint>,
+    /// Children of ours wait for a block: the change of their coins comes back with it.
+    pub waiting: bool,
+}
+
+/// An exit with what it rests on.
+pub(super) struct Exit {
+    pub flow: Flow,
+    pub data: ExitData,
+    pub path: ExitPath,
+    pub loaded: Option<Arc<LoadedChannel>>,
+}
+
+impl Exit {
+    /// The output that is claimed in the end.
+    pub fn target(&self) -> OutPoint {
+        match &self.data.claim {
+            Claim::Own { outpoint, .. } => *outpoint,
+            Claim::ExitUpdate | Claim::UnilateralRefund => self.data.outpoint,
+        }
+    }
+}
+
+impl Wallet {
+    /// Takes every exit as far as it goes now: broadcasts what is next, with fees by the chain server's estimate, raises
+    /// the fee of what is stuck, claims what has waited long enough. Needs only the chain. Safe to repeat at any time,
+    /// and worth repeating whenever there is a new block. One that fails does not stop the others: its `problem` says
+    /// why. Answers all exits, those that ended in this run too.
+    pub async fn advance_exits(&self) -> Result<Vec<ExitInfo>> {
+        // Large, and every flow that resumes would carry it.
+        self.run_exits().boxed().await
+    }
+
+    async fn run_exits(&self) -> Result<Vec<ExitInfo>> {
+        let _turn = self.exiting.lock().await;
+        let flows = self.store.read::<_, WalletError>(|db| Ok(db.flows_of(FlowKind::Exit)?))?;
+        if flows.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.observe().await?;
+        let (tip, fees) = (self.net.chain.tip().await?, self.net.chain.fees().await?);
+        // Without it the coins of the last time are still there to be tried.
+        if let Err(error) = self.sync_onchain().boxed().await {
+            note!(Warn, "exits: the fee coins cannot be looked up: {error}");
+        }
+        let mut look = Look { tip, rate: fees.within(AIM), taken: Vec::new(), waiting: false };
+        for flow in &flows {
+            let data: ExitData = decode(flow)?;
+            let inputs = data.children.iter().flat_map(|child| child.tx.0.input.iter());
+            look.taken.extend(inputs.map(|input| input.previous_output));
+        }
+        let mut infos = Vec::with_capacity(flows.len());
+        for flow in flows {
+            infos.push(self.advance_exit(&mut look, flow).await?);
+        }
+        Ok(infos)
+    }
+
+    async fn advance_exit(&self, look: &mut Look, flow: Flow) -> Result<ExitInfo> {
+        let mut exit = match self.load_exit(flow.clone()) {
+            Ok(exit) => exit,
+            Err(error) => {
+                let mut info = decode::<ExitData>(&flow)?.info()?;
+                info.problem = Some(ExitProblem::Failed { why: error.to_string() });
+                return Ok(info);
+            }
+        };
+        exit.data.problem = None;
+        match self.drive_exit(look, &mut exit).await {
+            Ok(()) => {}
+            Err(error) if error.is_released() => return Err(error),
+            Err(error) => {
+                note!(Warn, "exit of {}: {error}", exit.data.outpoint);
+                exit.data.problem = Some(problem(error));
+            }
+        }
+        if !matches!(exit.data.stage, ExitStage::Done | ExitStage::Lost) {
+            self.keep_exit(&mut exit)?;
+        }
+        exit.data.info()
+    }
+
+    pub(super) fn load_exit(&self, flow: Flow) -> Result<Exit> {
+        let data: ExitData = decode(&flow)?;
+        let loaded = data.channel_id()?.map(|id| self.loaded(&id)).transpose()?;
+        let branch = self.store.read(|db| db.branch(&data.outpoint))?.ok_or_else(corrupt)?;
+        let path = ExitPath::new(&branch, data.then.iter().map(|tx| tx.0.clone()));
+        Ok(Exit { flow, data, path, loaded })
+    }
+
+    /// Writes down how far it is, and tells the app once that coins are missing.
+    pub(super) fn keep_exit(&self, exit: &mut Exit) -> Result<()> {
+        let needs = match &exit.data.problem {
+            Some(ExitProblem::NeedsFees { missing, address }) => Some((*missing, address.clone())),
+            _ => None,
+        };
+        let event = needs.as_ref().filter(|_| !exit.data.told).map(|(missing, address)| EventKind::ExitNeedsFees {
+            outpoint: exit.data.outpoint,
+            missing: *missing,
+            address: address.clone(),
+        });
+        exit.data.told = needs.is_some();
+        let channel = exit.data.channel_id()?;
+        let (flow, data) = (&mut exit.flow, &exit.data);
+        self.store.write(|db| {
+            self.save_exit(db, flow, data)?;
+            event.as_ref().map_or(Ok(()), |event| self.push_event(db, channel.as_ref(), event))
+        })?;
+        if event.is_some() {
+            self.events.ring();
+        }
+        Ok(())
+    }
+
+    /// One exit: up the way until its end is on chain, then the claim.
+    async fn drive_exit(&self, look: &mut Look, exit: &mut Exit) -> Result<()> {
+        let end = exit.path.last().ok_or_else(corrupt)?.compute_txid();
+        match self.net.chain.status(end).await? {
+            TxStatus::Confirmed { height, hash, .. } => self.at_the_end(look, exit, height, hash).await,
+            TxStatus::Unknown | TxStatus::Mempool => self.unroll(look, exit).await,
+        }
+    }
+
+    /// Sends every transaction of the way whose parents are confirmed, and keeps those alive that are in the mempool.
+    async fn unroll(&self, look: &mut Look, exit: &mut Exit) -> Result<()> {
+        let mut confirmed = HashSet::new();
+        for root in exit.path.roots() {
+            if self.net.chain.status(root).await?.is_confirmed() {
+                confirmed.insert(root);
+            }
+        }
+        let nodes: Vec<Transaction> = exit.path.nodes().to_vec();
+        let mut done = 0;
+        for node in &nodes {
+            let txid = node.compute_txid();
+            let has_parents = node.input.iter().all(|input| confirmed.contains(&input.previous_output.txid));
+            if !has_parents {
+                continue;
+            }
+            match self.net.chain.status(txid).await? {
+                TxStatus::Confirmed { .. } => {
+                    confirmed.insert(txid);
+                    done += 1;
+                    continue;
+                }
+                TxStatus::Mempool => self.keep_up(look, exit, node, &[]).await?,
+                TxStatus::Unknown => match self.rival_of(node).await? {
+                    Some((outpoint, spend)) => return self.crossed(look, exit, node, outpoint, spend).await,
+                    None => self.send_package(look, exit, node, &[], None).await?,
+                },
+            }
+            exit.data.stage = ExitStage::Unrolling { done, of: nodes.len() as u32 };
+        }
+        exit.data.stage = ExitStage::Unrolling { done, of: nodes.len() as u32 };
+        Ok(())
+    }
+
+    /// Something else that spends an input of `node`.
+    async fn rival_of(&self, node: &Transaction) -> Result<Option<(OutPoint, Spend)>> {
+        let txid = node.compute_txid();
+        for input in &node.input {
+            if let Some(spend) =
+                self.net.chain.outspend(input.previous_output).await?.filter(|spend| spend.txid != txid)
+            {
+                return Ok(Some((input.previous_output, spend)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Another transaction spends what the way goes through.
+    async fn crossed(
+        &self,
+        look: &mut Look,
+        exit: &mut Exit,
+        node: &Transaction,
+        outpoint: OutPoint,
+        spend: Spend,
+    ) -> Result<()> {
+        if outpoint == exit.data.outpoint && exit.loaded.is_some() {
+            return self.follow(look, exit, spend).await;
+        }
+        exit.data.problem = Some(ExitProblem::Conflict { outpoint, spent_by: spend.txid });
+        if !spend.status.is_confirmed() {
+            let cost = self.cost_of(spend.txid).await?;
+            return self.send_package(look, exit, node, &[], Some(cost)).await;
+        }
+        if spend.status.confirmations(look.tip.height) >= self.config.confirmations {
+            self.finish_lost(exit, spend.txid)?;
+        }
+        Ok(())
+    }
+}
+
+fn problem(error: WalletError) -> ExitProblem {
+    match error {
+        WalletError::InsufficientFeeCoins { needed, available, address } => {
+            let missing = needed.checked_sub(available).unwrap_or(bitcoin::Amount::ZERO);
+            ExitProblem::NeedsFees { missing, address }
+        }
+        WalletError::Chain(ChainError::Rejected { reason }) => ExitProblem::Refused { why: reason },
+        other => ExitProblem::Failed { why: other.to_string() },
+    }
+}
