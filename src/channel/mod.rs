@@ -5,6 +5,7 @@
 
 pub mod amount;
 pub mod authorisation;
+pub mod backup;
 pub mod branch;
 pub mod deadline;
 mod error;

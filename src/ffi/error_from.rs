@@ -4,7 +4,7 @@ use super::{Sats, WalletError};
 use crate::chain::ChainError;
 use crate::channel::{ChannelError, ChannelUpdate, UpdateMessage};
 use crate::operator::OperatorError;
-use crate::store::StoreError;
+use crate::store::{ChannelState, StoreError};
 use crate::wallet;
 
 impl From<wallet::WalletError> for WalletError {
@@ -81,6 +81,10 @@ impl From<wallet::WalletError> for WalletError {
             E::NotOpened { why } => Self::NotOpened { reason: why },
             E::InvalidPaymentId { limit } => Self::InvalidPaymentId { limit: limit as u64 },
             E::StillRunning { seconds } => Self::StillRunning { seconds },
+            E::OtherBackup { .. } => Self::OtherWallet { reason: text },
+            E::CatchUpNeeded { channel_id } => {
+                Self::WrongState { channel_id: channel_id.to_string(), state: ChannelState::Open.into(), what: text }
+            }
             E::TooMany { limit } => Self::TooMany { limit: limit as u64 },
         }
     }

@@ -25,7 +25,8 @@ pub struct Balance {
     pub recoverable: Amount,
     /// Held by something under way.
     pub pending: Amount,
-    /// As payer: what has not been paid in channels that are not ended.
+    /// As payer: what has not been paid in channels that are not ended. Nothing for one that came out of a backup until
+    /// its receiver has shown what was paid.
     pub in_channels: Amount,
     /// As receiver: what has been paid to us in channels that are not closed.
     pub receivable: Amount,
@@ -72,7 +73,9 @@ impl Wallet {
             let terms = ChannelTerms::from_canonical(&row.record.terms)?;
             let (place, ours, payout) = match row.hot.role {
                 Role::Payer => {
-                    let left = row.record.capacity.checked_sub(row.hot.high).unwrap_or(Amount::ZERO);
+                    // What was paid before a restore is not known until the receiver shows it.
+                    let known = !self.loaded(&row.record.id)?.was_restored();
+                    let left = row.record.capacity.checked_sub(row.hot.high).filter(|_| known).unwrap_or(Amount::ZERO);
                     (&mut balance.in_channels, left, terms.payer.ark_payout)
                 }
                 Role::Receiver => (&mut balance.receivable, row.hot.amount(), terms.receiver.ark_payout),

@@ -54,6 +54,9 @@ pub struct ChannelInfo {
     /// As receiver: by then the chain must have been looked at again, or an unrolled channel may be answered too late
     /// (unix seconds).
     pub watch_by: Option<u64>,
+    /// It came out of a backup and waits for its latest update: a payer pays nothing, a receiver can claim nothing until
+    /// the other side has shown it.
+    pub awaits_update: bool,
     /// Whether the receiver is known to be able to close alone.
     pub acknowledged: bool,
     /// The transaction that ended the channel.
@@ -118,6 +121,8 @@ impl Wallet {
             payer_exit_by: deadlines.payer_exit_by,
             takes_money_until,
             levels: row.record.levels,
+            awaits_update: loaded.was_restored()
+                && matches!(row.hot.state, ChannelState::Confirming | ChannelState::Open),
             acknowledged: row.hot.acknowledged,
             result: row.result.map(|result| result.txid),
             created_at: row.record.created_at,

@@ -88,6 +88,10 @@ pub enum WalletError {
     InvalidPaymentId { limit: usize },
     #[error("not done within {seconds} s: it goes on in the background")]
     StillRunning { seconds: u64 },
+    #[error("the backup is of another {what}")]
+    OtherBackup { what: &'static str },
+    #[error("channel {channel_id} was restored: its receiver's latest payment must be shown before it pays again")]
+    CatchUpNeeded { channel_id: ChannelId },
     #[error("at most {limit} at once")]
     TooMany { limit: usize },
 }

@@ -10,6 +10,7 @@
 //! | `m/1120'/coin'/2'/i'` | channels as payer |
 //! | `m/1120'/coin'/3'/i'` | channels as receiver |
 //! | `m/1120'/coin'/4'/i'` | co-signing batch trees |
+//! | `m/1120'/coin'/5'/0'` | encrypting static backups; no key of a coin or channel, and never a public one |
 //!
 //! `coin` is 0 on mainnet, 1 elsewhere. One counter serves all branches, so an index is used once; the on-chain wallet
 //! (account 1) has counters of its own, without gaps, so that a mnemonic alone finds its coins.
@@ -148,6 +149,13 @@ impl Keys {
     pub fn chain_address(&self, index: u32) -> Result<Address, WalletError> {
         Address::from_script(&self.chain_payout(index)?.script(), self.network.to_bitcoin())
             .map_err(|_| WalletError::KeyDerivation)
+    }
+
+    /// The key that backups are encrypted with.
+    pub(super) fn backup_key(&self) -> Result<Zeroizing<[u8; 32]>, WalletError> {
+        let hardened = |index| ChildNumber::from_hardened_idx(index).map_err(|_| WalletError::KeyDerivation);
+        let path = [hardened(PURPOSE)?, hardened(self.coin())?, hardened(5)?, hardened(0)?];
+        Ok(Zeroizing::new(self.derive(&path)?.secret_bytes()))
     }
 
     /// Tells wallets apart without telling anything about their keys.

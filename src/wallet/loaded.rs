@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::Result;
 use super::keys::{KeyUse, SecretKeypair};
+use super::restore_mark::is_restored;
 use super::{Wallet, WalletError};
 use crate::channel::amount::Limits;
 use crate::channel::deadline::{Deadlines, Timing};
@@ -23,6 +24,8 @@ pub(super) struct LoadedChannel {
     authorised: Mutex<Option<Arc<Authorised>>>,
     /// The operator's books showed the VTXO spent or swept at the last look: nothing more is to be had from it there.
     gone: std::sync::atomic::AtomicBool,
+    /// It came out of a backup, and its latest update has not been seen since.
+    pub(super) restored: std::sync::atomic::AtomicBool,
 }
 
 /// An Authorisation with the close it is for.
@@ -86,9 +89,11 @@ impl Wallet {
         if keypair.xonly() != key {
             return Err(corrupt("key index of a channel").into());
         }
-        let gone = self.store.read::<_, WalletError>(|db| Ok(db.meta(&gone_key(&channel.id))?.is_some()))?;
-        let gone = std::sync::atomic::AtomicBool::new(gone);
-        Ok(LoadedChannel { channel, record, keypair, authorised: Mutex::new(None), gone })
+        let (gone, restored) = self.store.read::<_, WalletError>(|db| {
+            Ok((db.meta(&gone_key(&channel.id))?.is_some(), is_restored(db, &channel.id)?))
+        })?;
+        let [gone, restored] = [gone, restored].map(std::sync::atomic::AtomicBool::new);
+        Ok(LoadedChannel { channel, record, keypair, authorised: Mutex::new(None), gone, restored })
     }
 
     /// The Authorisation that the hot row names, with its close.

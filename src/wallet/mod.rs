@@ -6,6 +6,7 @@
 mod accept;
 mod address;
 mod attempt;
+mod backup;
 mod balance;
 mod batch;
 mod changes;
@@ -38,6 +39,11 @@ mod quote;
 mod receive;
 mod refund;
 mod release;
+mod restore;
+mod restore_channel;
+mod restore_look;
+mod restore_mark;
+mod restore_scan;
 mod resume;
 mod retry;
 mod seen_close;
@@ -70,6 +76,7 @@ pub use pay::Payment;
 pub use propose::{FundingChoice, Proposal, ProposeRequest};
 pub use quote::Quote;
 pub use receive::Received;
+pub use restore::{FoundCoin, RestoreReport, RestoreWarning};
 pub use settle::Settlement;
 pub use watch::WatchReport;
 

@@ -11,7 +11,7 @@ use crate::chain::Chain;
 use crate::channel::{Network, OperatorInfo};
 use crate::operator::Operator;
 use crate::proxy::Proxy;
-use crate::store::Store;
+use crate::store::{Db, Store};
 
 const INFO_KEY: &str = "operator-info";
 
@@ -96,15 +96,27 @@ pub(super) fn check_network(expected: Network, info: &OperatorInfo) -> Result<()
 }
 
 pub(super) fn store_info(store: &Store, info: &OperatorInfo) -> Result<()> {
-    let json = serde_json::to_vec(info).map_err(|_| WalletError::CorruptFlow { what: "the operator's info" })?;
+    let json = info_json(info)?;
     if store.read::<_, WalletError>(|db| Ok(db.meta(INFO_KEY)?))?.as_ref() == Some(&json) {
         return Ok(());
     }
-    store.write(|db| Ok(db.set_meta(INFO_KEY, &json)?))
+    store.write(|db| put_info(db, info))
+}
+
+pub(super) fn put_info(db: &Db<'_>, info: &OperatorInfo) -> Result<()> {
+    Ok(db.set_meta(INFO_KEY, &info_json(info)?)?)
+}
+
+fn info_json(info: &OperatorInfo) -> Result<Vec<u8>> {
+    serde_json::to_vec(info).map_err(|_| WalletError::CorruptFlow { what: "the operator's info" })
 }
 
 pub(super) fn stored_info(store: &Store) -> Result<Option<OperatorInfo>> {
-    let json = store.read::<_, WalletError>(|db| Ok(db.meta(INFO_KEY)?))?;
+    store.read(stored)
+}
+
+pub(super) fn stored(db: &Db<'_>) -> Result<Option<OperatorInfo>> {
+    let json = db.meta(INFO_KEY)?;
     json.map(|json| serde_json::from_slice(&json).map_err(|_| WalletError::CorruptFlow { what: "the operator's info" }))
         .transpose()
 }

@@ -62,6 +62,7 @@ impl Wallet {
                 return Ok(loaded.payment(update, authorisation, memo, true));
             }
             require_open(&hot)?;
+            loaded.check_caught_up(db)?;
             loaded.check_close_by(&now, cutoff)?;
             let mut ring = hot.ring.clone();
             ring.push(id_hash);
@@ -144,11 +145,14 @@ impl Wallet {
     /// The payment that was refused may be made again under its id when what the receiver shows cannot contain it
     /// (forked). When the receiver shows more (stale), it may have been made before, by the wallet this one was
     /// restored from: only a new id pays once more.
+    ///
+    /// A channel that came out of a backup pays again from then on. What the receiver shows is believed to be the latest:
+    /// one that shows less than it has leaves this payer with too low a liability, and refuses the next payment.
     pub fn catch_up(&self, shown: &UpdateMessage) -> Result<Amount> {
         let id = shown.update.channel_id;
         let loaded = self.loaded(&id)?;
         loaded.check_role(Role::Payer)?;
-        self.store.write(|db| {
+        let base = self.store.write(|db| {
             let hot = db.hot(&id)?.ok_or(WalletError::NotFound)?;
             let state = PayerState { update: hot.update, high: hot.high };
             let caught_up = state.catch_up(&loaded.channel, shown.update)?;
@@ -159,8 +163,11 @@ impl Wallet {
                 }
                 db.put_update(&id, &update, caught_up.high, Some(&ring), None)?;
             }
-            Ok(caught_up.base())
-        })
+            loaded.caught_up(db)?;
+            Ok::<_, WalletError>(caught_up.base())
+        })?;
+        self.unload_restored(&loaded);
+        Ok(base)
     }
 
     /// Verifies a receipt. From then on updates travel without the Authorisation.

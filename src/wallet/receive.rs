@@ -10,6 +10,7 @@ use super::close::awaits_signatures;
 use super::error::Result;
 use super::loaded::{Authorised, LoadedChannel, limits};
 use super::pay::{check_memo, require_open};
+use super::restore_mark::require_alive;
 use super::{Wallet, WalletError};
 use crate::channel::message::memo_hash;
 use crate::channel::receiver::{Judged, Verdict, judge};
@@ -52,7 +53,9 @@ impl Wallet {
     fn receive_one(&self, message: &UpdateMessage) -> Result<Received> {
         let info = self.info()?;
         let verified = self.verify(message, &info)?;
+        let loaded = verified.loaded.clone();
         let received = self.store.write(|db| self.take(db, message, verified, &info))?;
+        self.unload_restored(&loaded);
         self.events.ring();
         Ok(received)
     }
@@ -197,7 +200,11 @@ impl Wallet {
         let stored_script = stored.map_or(incoming.script, |stored| stored.authorisation.script);
         let stored = hot.update.map(|update| Judged { update, script: stored_script });
         let verdict = judge(stored.as_ref(), &incoming)?;
-        if verdict == Verdict::Counts {
+        // What a restored receiver had before is no new money: it counts whenever it comes.
+        let restored = loaded.awaits_update(db)?;
+        if verdict == Verdict::Counts && restored {
+            require_alive(&hot)?;
+        } else if verdict == Verdict::Counts {
             require_open(&hot)?;
             loaded.check_not_gone()?;
             limits(info).check(loaded.record.capacity, update.amount)?;
@@ -218,6 +225,7 @@ impl Wallet {
             } else {
                 db.put_update(&update.channel_id, update, update.amount, None, authorisation)?;
             }
+            loaded.caught_up(db)?;
         }
         let increase = update.amount.checked_sub(hot.amount()).unwrap_or(Amount::ZERO);
         let memo = message.memo.clone();

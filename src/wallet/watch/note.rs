@@ -32,7 +32,9 @@ impl Wallet {
             self.store.write(|db| db.set_state(&id, &[ChannelState::Closed], ChannelState::Settled))?;
         }
         let unrolled = sight.on_chain.unrolled;
-        if unrolled.is_some_and(|(_, status)| status.is_confirmed()) && row.hot.state == ChannelState::Open {
+        // A restored receiver has nothing to leave with before its latest update comes, which an exit would not take.
+        let waits = row.hot.role == Role::Receiver && row.hot.update.is_none() && self.loaded(&id)?.was_restored();
+        if unrolled.is_some_and(|(_, status)| status.is_confirmed()) && row.hot.state == ChannelState::Open && !waits {
             self.note_unrolled(row)?;
         }
         let state = self.store.read(|db| db.hot(&id))?.ok_or(WalletError::NotFound)?.state;

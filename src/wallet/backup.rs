@@ -1,0 +1,135 @@
+//! Exporting the static backup ([`crate::channel::backup`]): everything, or one channel.
+
+use std::collections::HashSet;
+
+use bitcoin::{OutPoint, ScriptBuf};
+use secp256k1::rand::RngCore;
+use secp256k1::rand::rngs::OsRng;
+
+use super::error::Result;
+use super::maintain::has_ended;
+use super::{Wallet, WalletError};
+use crate::channel::backup::{self, BackupScript, ChannelBackup, SALT, ScriptUse, StaticBackup};
+use crate::channel::{Authorisation, ChannelId, ChannelTerms};
+use crate::store::{ChannelRow, ChannelState, Db, FundingKind, OwnScript, Role, ScriptKind, StoreError};
+
+impl Wallet {
+    /// The static backup of the whole wallet, encrypted with a key from the mnemonic, as text: all channels that have not
+    /// ended, and what leads to the wallet's own coins without the operator. To be stored somewhere else after every
+    /// opening; payments do not change it. About 3 kB for the first channel, 1 to 2 for each more.
+    pub fn backup(&self) -> Result<String> {
+        self.sealed(true, |db| {
+            let mut rows = db.channels()?;
+            rows.retain(|row| !has_ended(row));
+            let mut scripts = Vec::new();
+            for kind in [ScriptKind::Vtxo, ScriptKind::Boarding, ScriptKind::Chain] {
+                scripts.extend(db.scripts(kind)?);
+            }
+            Ok((rows, scripts, own_branches(db)?))
+        })
+    }
+
+    /// The static backup of one channel, with the scripts this wallet is paid to in it: small enough for a file beside a
+    /// receipt. Restoring takes it in place of the whole.
+    pub fn channel_backup(&self, id: &ChannelId) -> Result<String> {
+        self.sealed(false, |db| {
+            let row = db.channel(id)?.ok_or(WalletError::NotFound)?;
+            let terms = ChannelTerms::from_canonical(&row.record.terms)?;
+            let own = match row.record.role {
+                Role::Payer => terms.payer,
+                Role::Receiver => terms.receiver,
+            };
+            let mut scripts = Vec::new();
+            for payout in [own.ark_payout, own.chain_payout] {
+                scripts.extend(db.script(&payout.script())?);
+            }
+            Ok((vec![row], scripts, Vec::new()))
+        })
+    }
+
+    /// What `choose` picks, together with what every backup holds.
+    fn sealed(&self, whole: bool, choose: impl FnOnce(&Db<'_>) -> Result<Picked>) -> Result<String> {
+        let info = self.info()?;
+        let backup = self.store.read(|db| {
+            let (rows, scripts, branches) = choose(db)?;
+            let operator = db.binding()?.map_or(info.signer, |binding| binding.operator);
+            Ok::<_, WalletError>(StaticBackup {
+                network: self.config.network,
+                info: info.as_ref().clone(),
+                operator,
+                made_at: self.timestamp(),
+                next_key_index: db.coming_key_index()?,
+                whole,
+                batch_expiry: db.batch_expiry()?,
+                scripts: scripts.iter().map(script_backup).collect(),
+                channels: rows.into_iter().map(|row| channel_backup(db, row)).collect::<Result<_>>()?,
+                branches,
+            })
+        })?;
+        let mut salt = [0; SALT];
+        OsRng.fill_bytes(&mut salt);
+        Ok(backup::seal(&*self.keys.backup_key()?, salt, backup.encode()?)?)
+    }
+}
+
+/// Channels, own scripts and own branches.
+type Picked = (Vec<ChannelRow>, Vec<OwnScript>, Vec<(OutPoint, crate::channel::branch::Branch)>);
+
+/// The branches of own VTXOs that were not spent yet, as far as is known.
+fn own_branches(db: &Db<'_>) -> Result<Vec<(OutPoint, crate::channel::branch::Branch)>> {
+    let done: HashSet<OutPoint> =
+        db.known_coins()?.into_iter().filter(|coin| coin.done).map(|coin| coin.outpoint).collect();
+    let own: HashSet<ScriptBuf> = db.scripts(ScriptKind::Vtxo)?.into_iter().map(|own| own.script).collect();
+    let mut branches = Vec::new();
+    for outpoint in db.branch_outpoints()? {
+        if done.contains(&outpoint) {
+            continue;
+        }
+        let Some(branch) = undamaged(db.branch(&outpoint))? else { continue };
+        let pays_us = branch
+            .leaf()
+            .and_then(|tx| tx.output.get(outpoint.vout as usize))
+            .is_some_and(|output| own.contains(&output.script_pubkey));
+        if pays_us {
+            branches.push((outpoint, branch));
+        }
+    }
+    Ok(branches)
+}
+
+/// One damaged branch must not keep everything else from being saved; the operator has another.
+fn undamaged<T>(read: std::result::Result<Option<T>, StoreError>) -> Result<Option<T>> {
+    match read {
+        Err(StoreError::Corrupt { .. }) => Ok(None),
+        other => Ok(other?),
+    }
+}
+
+fn script_backup(own: &OwnScript) -> BackupScript {
+    let script_use = match own.kind {
+        ScriptKind::Vtxo => ScriptUse::Vtxo,
+        ScriptKind::Boarding => ScriptUse::Boarding,
+        ScriptKind::Chain => ScriptUse::Chain,
+    };
+    BackupScript { script_use, key_index: own.key_index, operator: own.operator, delay: own.delay }
+}
+
+fn channel_backup(db: &Db<'_>, row: ChannelRow) -> Result<ChannelBackup> {
+    let record = row.record;
+    Ok(ChannelBackup {
+        is_payer: record.role == Role::Payer,
+        is_offchain: record.funding_kind == FundingKind::Offchain,
+        was_confirmed: row.hot.state != ChannelState::Confirming,
+        terms: ChannelTerms::from_canonical(&record.terms)?,
+        funding: record.funding,
+        key_index: record.key_index,
+        commitments: record.commitments,
+        batch_expiry: record.batch_expiry,
+        expiry: record.expiry,
+        expires_at: record.expires_at,
+        levels: record.levels,
+        created_at: record.created_at,
+        authorisation: row.authorisation.map(|bytes| Authorisation::from_bytes(&bytes)).transpose()?,
+        branch: undamaged(db.branch(&record.funding))?.unwrap_or_default(),
+    })
+}

@@ -1,0 +1,258 @@
+//! Channels out of the static backup: nothing is payable or claimable before the latest update is seen, and all of it
+//! afterwards.
+
+use regtest::operator::Unit;
+use virtual_channels::channel::{ChannelError, Network, UpdateMessage};
+use virtual_channels::store::ChannelState;
+use virtual_channels::wallet::{Wallet, WalletError};
+
+use crate::lost::{assert_not_surprised, hand_over, latest, lose, new_phone, restore, total};
+use crate::world::{World, eventually, pay, refused, sats};
+
+/// The receiver loses its phone with 12 000 sats in a channel of 40 000; the payer sends the latest update again.
+async fn receiver_comes_back(unit: Unit, offchain: bool) {
+    let world = World::start(unit).await;
+    let payer = world.rich("payer", 100_000).await;
+    let receiver = world.wallet("receiver").await;
+    let id = match offchain {
+        true => world.open_offchain(&payer, &receiver, 40_000).await,
+        false => world.open(&payer, &receiver, 40_000).await,
+    };
+    // Before the first payment: none is owed after it.
+    let backup = receiver.backup().unwrap();
+    pay(&payer, &receiver, &id, 5_000, "one");
+    payer.acknowledge(&receiver.receipt(&id, None).unwrap()).unwrap();
+    pay(&payer, &receiver, &id, 7_000, "two");
+
+    let (receiver, report) = lose(&world, "receiver", receiver, Some(&backup)).await;
+    assert_eq!((report.channels.as_slice(), report.warnings.as_slice()), ([id].as_slice(), [].as_slice()));
+    let info = receiver.channel(&id).unwrap();
+    assert_eq!((info.state, info.amount, info.awaits_update), (ChannelState::Open, sats(0), true));
+    let error = refused(receiver.close_channel(&id).await);
+    assert!(matches!(error, WalletError::Channel(ChannelError::NothingPaid)), "{error}");
+
+    // Payments travel without the Authorisation by now; the latest update brings it again.
+    let received = receiver.receive(&latest(&payer, &id)).unwrap();
+    assert_eq!((received.amount, received.increase), (sats(12_000), sats(12_000)));
+    assert!(!receiver.channel(&id).unwrap().awaits_update);
+    pay(&payer, &receiver, &id, 1_000, "three");
+    receiver.close_channel(&id).await.unwrap();
+    eventually("paid", async || receiver.balance().await.is_ok_and(|b| b.preconfirmed == sats(13_000))).await;
+    let closed = async || payer.watch(&id).await.is_ok_and(|report| report.state == ChannelState::Closed);
+    eventually("the payer sees it", closed).await;
+    assert_not_surprised(&receiver);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_of_a_batch_channel() {
+    receiver_comes_back(Unit::Blocks, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_of_a_preconfirmed_channel() {
+    receiver_comes_back(Unit::Seconds, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payer_pays_nothing_before_it_has_seen_what_it_signed() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 100_000).await;
+    let receiver = world.wallet("receiver").await;
+    let id = world.open(&payer, &receiver, 40_000).await;
+    let backup = payer.backup().unwrap();
+    pay(&payer, &receiver, &id, 5_000, "one");
+    let old = latest(&receiver, &id);
+    pay(&payer, &receiver, &id, 7_000, "two");
+
+    let (payer, report) = lose(&world, "payer", payer, Some(&backup)).await;
+    assert_eq!((report.channels.as_slice(), report.warnings.len()), ([id].as_slice(), 0));
+    assert_eq!(total(&report.vtxos), sats(60_000));
+    // What is left in the channel is not known, so it is not counted.
+    assert_eq!(payer.balance().await.unwrap().total(), sats(60_000));
+    let refuse = |payer: &Wallet, payment: &str| {
+        let error = refused(payer.pay(&id, sats(1_000), payment, None));
+        assert!(matches!(error, WalletError::CatchUpNeeded { channel_id } if channel_id == id), "{error}");
+    };
+    refuse(&payer, "three");
+    assert!(payer.latest_update(&id).is_err());
+
+    // Somebody else's update, and a changed one, are no proof.
+    let shown = latest(&receiver, &id);
+    for bad in [
+        UpdateMessage {
+            update: virtual_channels::channel::ChannelUpdate { amount: sats(2_000), ..shown.update },
+            ..shown.clone()
+        },
+        UpdateMessage {
+            update: virtual_channels::channel::ChannelUpdate {
+                exit_signature: old.update.exit_signature,
+                ..shown.update
+            },
+            ..shown.clone()
+        },
+    ] {
+        assert!(payer.catch_up(&bad).is_err());
+        refuse(&payer, "three");
+    }
+    // Also after a restart.
+    payer.close().unwrap();
+    let payer = Wallet::open(new_phone(&world, "payer", "new"), &World::mnemonic("payer")).await.unwrap();
+    refuse(&payer, "three");
+
+    assert_eq!(payer.catch_up(&shown).unwrap(), sats(12_000));
+    assert_eq!(payer.balance().await.unwrap().total(), sats(88_000));
+    assert_eq!(pay(&payer, &receiver, &id, 1_000, "three").amount, sats(13_000));
+    receiver.close_channel(&id).await.unwrap();
+    let closed = async || payer.watch(&id).await.is_ok_and(|report| report.state == ChannelState::Closed);
+    eventually("the payer sees it", closed).await;
+    eventually("its rest", async || payer.balance().await.is_ok_and(|b| b.total() == sats(87_000))).await;
+    assert_not_surprised(&payer);
+}
+
+/// The receiver shows an older update than it has: the payer's next payment is refused, with the latest.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_shows_an_old_update_gains_nothing() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 100_000).await;
+    let receiver = world.wallet("receiver").await;
+    let id = world.open(&payer, &receiver, 40_000).await;
+    let backup = payer.backup().unwrap();
+    pay(&payer, &receiver, &id, 5_000, "one");
+    let old = latest(&receiver, &id);
+    pay(&payer, &receiver, &id, 7_000, "two");
+    let (payer, _) = lose(&world, "payer", payer, Some(&backup)).await;
+    assert_eq!(payer.catch_up(&old).unwrap(), sats(5_000));
+    let payment = payer.pay(&id, sats(9_000), "three", None).unwrap();
+    let WalletError::Channel(ChannelError::Forked { stored, .. }) = refused(receiver.receive(&payment.message)) else {
+        panic!("14 000 built on 5 000 is forked")
+    };
+    assert_eq!(
+        payer.catch_up(&UpdateMessage { update: *stored, authorisation: None, memo: None }).unwrap(),
+        sats(12_000)
+    );
+    assert_eq!(pay(&payer, &receiver, &id, 9_000, "three").amount, sats(21_000));
+}
+
+/// Nothing was paid before the loss: there is nothing to show, and the receiver says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payer_of_an_unused_channel() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 100_000).await;
+    let receiver = world.wallet("receiver").await;
+    let id = world.open(&payer, &receiver, 40_000).await;
+    let backup = payer.channel_backup(&id).unwrap();
+    let (payer, report) = lose(&world, "payer", payer, Some(&backup)).await;
+    assert_eq!((report.channels, total(&report.vtxos)), (vec![id], sats(60_000)));
+    assert!(payer.pay(&id, sats(1_000), "one", None).is_err());
+    payer.pay_from_zero(&id).unwrap();
+    assert_eq!(pay(&payer, &receiver, &id, 1_000, "one").amount, sats(1_000));
+}
+
+/// Both phones are lost, and with them the update: the payer takes everything back after the locktime.
+#[tokio::test(flavor = "multi_thread")]
+async fn both_are_lost() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 100_000).await;
+    let receiver = world.wallet("receiver").await;
+    let id = world.open(&payer, &receiver, 40_000).await;
+    let [for_payer, for_receiver] = [&payer, &receiver].map(|wallet| wallet.backup().unwrap());
+    pay(&payer, &receiver, &id, 5_000, "one");
+    let (payer, _) = lose(&world, "payer", payer, Some(&for_payer)).await;
+    let (receiver, _) = lose(&world, "receiver", receiver, Some(&for_receiver)).await;
+    for wallet in [&payer, &receiver] {
+        assert!(matches!(refused(wallet.latest_update(&id)), WalletError::Channel(ChannelError::NothingPaid)));
+    }
+    let locktime = payer.channel(&id).unwrap().locktime.to_consensus_u32();
+    let height = world.regtest.node().tip().await.unwrap().height;
+    world.mine(locktime.saturating_sub(height)).await;
+    payer.refund(&id).await.unwrap();
+    eventually("back", async || payer.balance().await.is_ok_and(|b| b.total() == sats(100_000))).await;
+}
+
+/// The channel had ended before the phone was lost: the new one sees how.
+#[tokio::test(flavor = "multi_thread")]
+async fn channels_that_ended_meanwhile() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 100_000).await;
+    let receiver = world.wallet("receiver").await;
+    let closed = world.open(&payer, &receiver, 30_000).await;
+    let refunded = world.open(&payer, &receiver, 20_000).await;
+    let [for_payer, for_receiver] = [&payer, &receiver].map(|wallet| wallet.backup().unwrap());
+    pay(&payer, &receiver, &closed, 5_000, "one");
+    receiver.close_channel(&closed).await.unwrap();
+    let locktime = payer.channel(&refunded).unwrap().locktime.to_consensus_u32();
+    let height = world.regtest.node().tip().await.unwrap().height;
+    world.mine(locktime.saturating_sub(height)).await;
+    payer.refund(&refunded).await.unwrap();
+
+    let (payer, report) = lose(&world, "payer", payer, Some(&for_payer)).await;
+    assert_eq!(report.warnings, []);
+    let state = |wallet: &Wallet, id| wallet.channel(id).unwrap().state;
+    assert_eq!(state(&payer, &closed), ChannelState::Closed);
+    assert_eq!(state(&payer, &refunded), ChannelState::Refunded);
+    assert_eq!(payer.balance().await.unwrap().total(), sats(95_000));
+    let (receiver, report) = lose(&world, "receiver", receiver, Some(&for_receiver)).await;
+    assert_eq!(state(&receiver, &closed), ChannelState::Closed);
+    assert_eq!(receiver.balance().await.unwrap().total(), sats(5_000));
+    // The receiver cannot know what a transaction is that it was no part of.
+    let spent = virtual_channels::wallet::RestoreWarning::ChannelSpent { channel_id: refunded };
+    assert_eq!(report.warnings, [spent]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_somebody_else() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 50_000).await;
+    let backup = payer.backup().unwrap();
+    let other = |result: Result<_, WalletError>| match result {
+        Err(WalletError::OtherBackup { what }) => what,
+        Err(other) => panic!("{other:?}"),
+        Ok((_, report)) => panic!("{report:?}"),
+    };
+    assert_eq!(other(restore(&world, "receiver", "new", Some(&backup)).await), "mnemonic");
+    // The keys of all test networks are the same.
+    let mut config = new_phone(&world, "payer", "new");
+    config.network = Network::Signet;
+    config.operator_url = "https://localhost:1".into();
+    config.esplora_url = "https://localhost:1".into();
+    assert_eq!(other(Wallet::restore(config, &World::mnemonic("payer"), Some(&backup)).await), "network");
+    let elsewhere = World::with(Unit::Blocks, |settings| {
+        settings.signer = bitcoin::secp256k1::SecretKey::from_slice(&[0x31; 32]).unwrap();
+        settings.forfeit = bitcoin::secp256k1::SecretKey::from_slice(&[0x32; 32]).unwrap();
+    })
+    .await;
+    assert_eq!(other(restore(&elsewhere, "payer", "new", Some(&backup)).await), "operator");
+    for place in [&world, &elsewhere] {
+        assert!(!place.path("payer-new").exists() && !place.path("receiver-new").exists());
+    }
+}
+
+/// What a backup looks like from outside, and how long it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn sizes() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 200_000).await;
+    let receiver = world.wallet("receiver").await;
+    let empty = receiver.backup().unwrap().len();
+    println!("backup without a channel: {empty} characters");
+    let mut last = empty;
+    for number in 1..=3 {
+        let id = world.open(&payer, &receiver, 20_000).await;
+        pay(&payer, &receiver, &id, 1_000, "one");
+        let (whole, one) = (receiver.backup().unwrap(), receiver.channel_backup(&id).unwrap());
+        println!("backup with {number} channels: {} characters; of one channel: {}", whole.len(), one.len());
+        assert!(whole.len() > last && whole.len() < empty + number * 3_000);
+        assert!(one.len() < 6_000);
+        last = whole.len();
+        for text in [whole, one] {
+            assert!(
+                text.starts_with("vcb1") && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            );
+        }
+        // A payment changes nothing that is in it.
+        pay(&payer, &receiver, &id, 1_000, "two");
+        assert_eq!(receiver.backup().unwrap().len(), last);
+        let message = hand_over(&payer.latest_update(&id).unwrap().message);
+        receiver.receive(&message).unwrap();
+    }
+}

@@ -1,0 +1,15 @@
+//! Lost phones: restoring from the mnemonic, from the static backup, and with the other side's help.
+
+#[path = "../common/pair.rs"]
+#[allow(dead_code)]
+mod pair;
+#[path = "../stories/world.rs"]
+#[allow(dead_code)]
+mod world;
+
+mod backups;
+mod catching_up;
+mod decoding;
+mod killed;
+mod lost;
+mod mnemonic;
