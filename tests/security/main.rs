@@ -12,6 +12,7 @@ mod ready;
 mod world;
 
 mod calls;
+mod cases;
 mod clock;
 mod closed;
 mod files;
