@@ -16,6 +16,9 @@ const PAGE_LIMIT: usize = 500;
 /// No server's pages of confirmed transactions are smaller, unless there are no more.
 const SMALLEST_PAGE: usize = 10;
 
+/// Transactions of a history that are taken, in bytes without witnesses.
+const HISTORY_LIMIT: usize = 400_000;
+
 /// A transaction with where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -51,12 +54,12 @@ struct WithFee {
 }
 
 impl Chain {
-    /// The history of `script`, newest first, in at most `pages` calls.
+    /// The history of `script`, newest first, in at most `pages` calls; a little over 400 kB of it are taken.
     pub async fn history(&self, script: &Script, pages: usize) -> Result<History, ChainError> {
         const CALL: &str = "the history of a script";
         let hash = sha256::Hash::hash(script.as_bytes());
         let mut path = format!("/scripthash/{hash}/txs");
-        let (mut history, mut seen) = (History::default(), HashSet::new());
+        let (mut history, mut seen, mut size) = (History::default(), HashSet::new(), 0);
         for _ in 0..pages {
             let page: Vec<EsploraTx> = self.http.json(CALL, &path).await?.unwrap_or_default();
             if page.len() > PAGE_LIMIT {
@@ -72,7 +75,11 @@ impl Chain {
                     confirmed += 1;
                     path = format!("/scripthash/{hash}/txs/chain/{}", entry.txid);
                 }
+                size += entry.tx.base_size();
                 history.entries.push(entry);
+                if size > HISTORY_LIMIT {
+                    return Ok(history);
+                }
             }
             if confirmed < SMALLEST_PAGE {
                 history.complete = true;
@@ -127,7 +134,7 @@ fn entry(call: &'static str, told: &EsploraTx) -> Result<Entry, ChainError> {
     if tx.input.is_empty() || tx.output.is_empty() {
         return Err(bad(call, format!("{txid} spends or pays nothing")));
     }
-    if !paid.is_some_and(|paid| paid <= Amount::MAX_MONEY) {
+    if paid.is_none_or(|paid| paid > Amount::MAX_MONEY) {
         return Err(bad(call, format!("{txid} pays more than there is")));
     }
     let status = &told.status;

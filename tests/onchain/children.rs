@@ -167,3 +167,32 @@ async fn a_coin_that_is_not_confirmed_pays_for_nothing() {
     wallet.sync_onchain().await.unwrap();
     assert_eq!(offer(&world, &parent, &child(&wallet, &parent, 1)).await, None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn change_is_found_again_from_the_words_alone() {
+    let world = world().await;
+    let wallet = world.wallet("wallet").await;
+    fund(&world, &wallet, &[20_000]).await;
+    let parent = parent(&world, &[elsewhere(5_000)]).await;
+    let first = child(&wallet, &parent, 1);
+    wallet.close().unwrap();
+    // Durable before it is used: a new process takes another script.
+    let mut wallet = world.wallet("wallet").await;
+    let second = child(&wallet, &parent, 1);
+    assert_ne!(first.output[0].script_pubkey, second.output[0].script_pubkey);
+    // However many are made in vain, a scan finds the one that was used.
+    let mut last = second;
+    for _ in 0..33 {
+        wallet.close().unwrap();
+        wallet = world.wallet("wallet").await;
+        last = child(&wallet, &parent, 1);
+    }
+    assert_eq!(offer(&world, &parent, &last).await, None);
+    world.mine(1).await;
+    let left = 20_000 - fee(&world, &last, &parent).await;
+    holds(&wallet, left, 0).await;
+    let mut config = world.config("wallet");
+    config.database = world.path("another file");
+    let restored = Wallet::open(config, &World::mnemonic("wallet")).await.unwrap();
+    holds(&restored, left, 0).await;
+}

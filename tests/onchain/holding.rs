@@ -1,5 +1,6 @@
 //! What the wallet knows of its coins.
 
+use virtual_channels::store::{Store, StoreError};
 use virtual_channels::wallet::{OnchainBalance, Wallet};
 
 use crate::purse::{fund, holds, pay_in, script_of, world};
@@ -57,4 +58,22 @@ async fn a_reorganisation_takes_a_confirmation_back() {
     holds(&wallet, 0, 20_000).await;
     world.mine(2).await;
     holds(&wallet, 20_000, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_is_a_cache_and_no_secret() {
+    let world = world().await;
+    let wallet = world.wallet("wallet").await;
+    fund(&world, &wallet, &[20_000]).await;
+    let store = Store::open(&world.path("wallet")).unwrap();
+    let stored = || store.read::<_, StoreError>(|db| db.meta("onchain")).unwrap().unwrap();
+    let good = String::from_utf8(stored()).unwrap();
+    // Public transactions and numbers: not even the account's public key, which would tell all addresses.
+    assert!(!good.contains("prv") && !good.contains("pub"), "{good}");
+    let elsewhere = good.replace("\"height\":", "\"height\":9");
+    for damaged in ["", "{}", "[", &good[..good.len() / 2], &elsewhere] {
+        store.write::<_, StoreError>(|db| db.set_meta("onchain", damaged.as_bytes())).unwrap();
+        holds(&wallet, 20_000, 0).await;
+    }
+    assert_eq!(stored(), good.into_bytes());
 }

@@ -131,6 +131,14 @@ impl Wallet {
     }
 }
 
+/// The script that an exit's claim pays to, where the journal says it; in a channel its terms may say it instead.
+pub(in crate::wallet) fn payout_of(flow: &Flow) -> Result<Option<ScriptBuf>> {
+    match super::super::batch::decode::<ExitData>(flow)?.claim {
+        Claim::Own { to, .. } => Ok(Some(to)),
+        Claim::ExitUpdate | Claim::UnilateralRefund => Ok(None),
+    }
+}
+
 /// Stored data that must be there.
 pub(super) fn corrupt() -> WalletError {
     WalletError::CorruptFlow { what: "an exit" }

@@ -16,6 +16,8 @@ mod drive;
 mod finish;
 mod follow;
 
+pub(super) use data::payout_of;
+
 use bitcoin::{Amount, OutPoint, Txid};
 use serde::{Deserialize, Serialize};
 

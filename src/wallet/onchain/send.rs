@@ -13,7 +13,7 @@ use super::sign::{sign, unsigned_witness};
 use super::state::{Known, OwnKey};
 use crate::chain::ChainError;
 use crate::log::note;
-use crate::store::{ChannelState, Db};
+use crate::store::{ChannelState, Db, FlowKind};
 
 /// Without a wish, a payment is to be confirmed within so many blocks.
 const BLOCKS: u16 = 6;
@@ -118,7 +118,8 @@ impl Wallet {
         let free: Vec<OnchainCoin> =
             picture.coins().into_iter().filter(|coin| coin.confirmed && coin.spent_by.is_none()).collect();
         let channels = db.channels()?;
-        let exits = channels.iter().filter(|row| row.hot.state == ChannelState::Exiting).count();
+        let exiting = channels.iter().filter(|row| row.hot.state == ChannelState::Exiting).count();
+        let exits = exiting.max(db.flows_of(FlowKind::Exit)?.len());
         let (kept, free) = keep_for_exits(free, exits, order.rate);
         let payouts: Vec<&OnchainCoin> = free.iter().filter(|coin| coin.key.key_use == KeyUse::Chain).collect();
         let psbt = match picture.psbt(order, &kept, &[]) {

@@ -6,6 +6,7 @@ use bitcoin::ScriptBuf;
 use futures_util::StreamExt;
 
 use super::super::error::Result;
+use super::super::exit::payout_of;
 use super::super::keys::KeyUse;
 use super::super::{Wallet, WalletError};
 use super::look::Looks;
@@ -14,7 +15,7 @@ use super::state::{GAP, OwnKey, Place};
 use super::take::Answers;
 use crate::chain::{ChainError, History};
 use crate::channel::ChannelTerms;
-use crate::store::{ChannelState, Role};
+use crate::store::{ChannelState, FlowKind, Role};
 
 /// Questions under way at once: an answer can take some megabytes.
 const AT_ONCE: usize = 4;
@@ -78,7 +79,9 @@ impl Wallet {
         let (mut histories, mut failed) = (HashMap::new(), None);
         while let Some((script, answer)) = asking.next().await {
             match answer {
-                Ok(history) => {
+                Ok(mut history) => {
+                    let inputs = history.entries.iter_mut().flat_map(|entry| &mut entry.tx.input);
+                    inputs.for_each(|input| input.witness.clear());
                     histories.insert(script, history);
                 }
                 // Nobody is there: the others would only wait for the same.
@@ -117,15 +120,19 @@ impl Wallet {
         None
     }
 
-    /// The payouts of channels that are on their way on chain.
+    /// What exits under way pay to: the payouts of channels that are on chain, and those of coins.
     fn exit_payouts(&self) -> Result<Vec<ScriptBuf>> {
-        let channels = self.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
-        let exiting = channels.iter().filter(|row| row.hot.state == ChannelState::Exiting);
-        let payouts = exiting.map(|row| {
+        let (channels, flows) =
+            self.store.read::<_, WalletError>(|db| Ok((db.channels()?, db.flows_of(FlowKind::Exit)?)))?;
+        let mut payouts = Vec::new();
+        for row in channels.iter().filter(|row| row.hot.state == ChannelState::Exiting) {
             let terms = ChannelTerms::from_canonical(&row.record.terms)?;
             let own = if row.hot.role == Role::Payer { terms.payer } else { terms.receiver };
-            Ok(own.chain_payout.script())
-        });
-        payouts.collect()
+            payouts.push(own.chain_payout.script());
+        }
+        for flow in &flows {
+            payouts.extend(payout_of(flow)?);
+        }
+        Ok(payouts)
     }
 }

@@ -39,9 +39,7 @@ impl Picture {
         let mut known: BTreeMap<Txid, Known> = BTreeMap::new();
         for entry in found {
             let since = self.state.known.get(&entry.txid).map_or(now, |known| known.since);
-            let mut tx = entry.tx.clone();
-            tx.input.iter_mut().for_each(|input| input.witness.clear());
-            known.insert(entry.txid, Known { tx, place: place(entry), since });
+            known.insert(entry.txid, Known { tx: entry.tx.clone(), place: place(entry), since });
         }
         let mut state = State { tip: Some(answers.tip).filter(|tip| tip.height > 0), known, ..self.state.clone() };
         state.scanned |= answers.scanned;
@@ -49,8 +47,12 @@ impl Picture {
             let what = "transactions in blocks that are not of one chain".into();
             return Err(ChainError::BadAnswer { call: "the history of a script", what });
         };
+        let shown = answers.histories.values().flat_map(|history| &history.entries);
+        let spent: HashSet<OutPoint> =
+            shown.flat_map(|entry| &entry.tx.input).map(|input| input.previous_output).collect();
         for (txid, known) in &self.state.known {
-            if state.known.contains_key(txid) || self.is_gone(known, answers, now) {
+            let replaced = known.tx.input.iter().any(|input| spent.contains(&input.previous_output));
+            if state.known.contains_key(txid) || replaced || self.is_gone(known, answers, now) {
                 continue;
             }
             let mut known = known.clone();
