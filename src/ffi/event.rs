@@ -46,6 +46,13 @@ pub enum EventKind {
         /// The ark transaction.
         txid: String,
     },
+    /// As receiver: what was paid in the channel cannot be claimed any more.
+    ChannelLost {
+        /// What was paid in it.
+        amount: Sats,
+        /// The transaction that spent it.
+        spent_by: String,
+    },
     /// Somebody put the channel on chain.
     ChannelUnrolled,
     /// A channel, or a VTXO of this wallet (then the event names no channel), is being left on chain.
@@ -158,6 +165,9 @@ impl From<wallet::Event> for Event {
             K::ChannelOpened => EventKind::ChannelOpened,
             K::ChannelClosed { txid } => EventKind::ChannelClosed { txid: txid.to_string() },
             K::ChannelRefunded { txid } => EventKind::ChannelRefunded { txid: txid.to_string() },
+            K::ChannelLost { amount, spent_by } => {
+                EventKind::ChannelLost { amount: amount.into(), spent_by: spent_by.to_string() }
+            }
             K::ChannelUnrolled => EventKind::ChannelUnrolled,
             K::ExitBegan { outpoint, reason } => {
                 EventKind::ExitBegan { outpoint: outpoint.to_string(), reason: reason.into() }

@@ -61,6 +61,10 @@ pub enum MaintenanceTask {
     Refund,
     /// Settling coins.
     Settle,
+    /// Leaving on chain.
+    Exit,
+    /// Learning what is needed to take coins out without the operator.
+    Keep,
 }
 
 impl From<wallet::MaintenanceReport> for MaintenanceReport {
@@ -94,6 +98,8 @@ impl From<wallet::MaintenanceError> for MaintenanceError {
             T::Close => MaintenanceTask::Close,
             T::Refund => MaintenanceTask::Refund,
             T::Settle => MaintenanceTask::Settle,
+            T::Exit => MaintenanceTask::Exit,
+            T::Keep => MaintenanceTask::Keep,
         };
         Self { task, channel_id: failed.channel_id.map(|id| id.to_string()), error: failed.error.into() }
     }

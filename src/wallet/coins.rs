@@ -9,7 +9,7 @@ use super::error::Result;
 use super::{Wallet, WalletError};
 use crate::channel::intent::IntentInput;
 use crate::channel::offchain::OffchainInput;
-use crate::operator::{InputKind, Vtxo};
+use crate::operator::InputKind;
 use crate::store::{Db, OwnScript, ScriptKind};
 
 /// A coin that is shown so many seconds after it was spent is ours again: its batch was never published.
@@ -190,15 +190,6 @@ impl Wallet {
             }
         }
         Ok(buried)
-    }
-
-    /// Confirmations of a transaction: 0 when it is in the mempool or unknown.
-    pub(super) async fn confirmations(&self, txid: &Txid) -> Result<u32> {
-        let status = self.net.chain.status(*txid).await?;
-        if !status.is_confirmed() {
-            return Ok(0);
-        }
-        Ok(status.confirmations(self.net.chain.tip().await?.height))
     }
 
     /// The coin as an input of an intent, by the leaf that owner and operator share.

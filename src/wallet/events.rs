@@ -45,6 +45,12 @@ pub enum EventKind {
     ChannelClosed { txid: Txid },
     /// The payer has its money back.
     ChannelRefunded { txid: Txid },
+    /// As receiver: what was paid in the channel cannot be claimed any more, since this spent it.
+    ChannelLost {
+        #[serde(with = "bitcoin::amount::serde::as_sat")]
+        amount: Amount,
+        spent_by: Txid,
+    },
     /// Somebody put the channel on chain.
     ChannelUnrolled,
     /// A channel, or a VTXO of this wallet (then the event names no channel), is being left on chain.

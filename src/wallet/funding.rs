@@ -39,29 +39,35 @@ impl Wallet {
             Some(branch) => branch,
             None => operator.branch_of(outpoint).await?,
         };
-        let roots = branch_roots(&branch);
+        let (report, batch_expiry) = self.verify_branch(&vtxo, &branch, &channel.prevout(), terms.unit()).await?;
+        let expiry = self.expiry_of(&report.commitments, batch_expiry, terms.unit()).await?;
+        Ok(VerifiedFunding { branch, report, batch_expiry, expiry, expires_at: vtxo.expires_at })
+    }
+
+    /// Whether the branch leads from commitment transactions on chain down to the VTXO, which must be `output`: every
+    /// script and signature. Answers also how long its batches live.
+    pub(super) async fn verify_branch(
+        &self,
+        vtxo: &Vtxo,
+        branch: &Branch,
+        output: &TxOut,
+        unit: Unit,
+    ) -> Result<(BranchReport, Delay)> {
         let mut commitment_outputs = HashMap::new();
-        for txid in &roots {
-            let tx = self.net.chain.transaction(*txid).await?;
-            let tx = tx.ok_or(WalletError::NotConfirmed { txid: *txid, confirmations: 0, needed: 1 })?;
+        for txid in branch_roots(branch) {
+            let tx = self.net.chain.transaction(txid).await?;
+            let tx = tx.ok_or(WalletError::NotConfirmed { txid, confirmations: 0, needed: 1 })?;
             for (vout, output) in tx.output.into_iter().enumerate() {
-                commitment_outputs.insert(OutPoint::new(*txid, vout as u32), output);
+                commitment_outputs.insert(OutPoint::new(txid, vout as u32), output);
             }
         }
         let info = self.info()?;
-        let mut refused = unusable("has no known batch expiry");
-        for batch_expiry in self.expiry_candidates(&vtxo, &branch, terms.unit()).await? {
-            let context = BranchContext {
-                commitment_outputs: &commitment_outputs,
-                forfeit_key: info.forfeit_key,
-                expiry: batch_expiry,
-            };
-            match branch.verify(&context, outpoint, &channel.prevout()) {
-                Ok(report) => {
-                    let expiry = self.expiry_of(&report.commitments, batch_expiry, terms.unit()).await?;
-                    let expires_at = vtxo.expires_at;
-                    return Ok(VerifiedFunding { branch, report, batch_expiry, expiry, expires_at });
-                }
+        let mut refused = WalletError::FundingNotUsable { what: "has no known batch expiry".into() };
+        for expiry in self.expiry_candidates(vtxo, branch, unit).await? {
+            let context =
+                BranchContext { commitment_outputs: &commitment_outputs, forfeit_key: info.forfeit_key, expiry };
+            match branch.verify(&context, vtxo.outpoint, output) {
+                Ok(report) => return Ok((report, expiry)),
                 Err(error) => refused = error.into(),
             }
         }

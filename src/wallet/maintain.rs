@@ -1,22 +1,31 @@
 //! Maintenance: everything that is due, in one call, for what a phone runs in the background.
 
+mod keep;
+mod refused;
+
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::time::Duration;
 
+use bitcoin::Amount;
 use tokio::time::{Instant, timeout_at};
 
+use super::coins::Coin;
 use super::error::Result;
-use super::{Settlement, Wallet, WalletError};
+use super::settle_due::Settled;
+use super::{ExitInfo, Settlement, Wallet, WalletError};
 use crate::chain::Tip;
 use crate::channel::{ChannelId, Unit};
-use crate::store::{ChannelRow, ChannelState, Role};
+use crate::store::{ChannelRow, ChannelState, FlowKind, Role};
 
 /// The longest one run takes. What is under way then goes on by itself.
 const RUN_LIMIT: Duration = Duration::from_secs(240);
 
 /// The longest that looking at channels takes; those with the earliest deadlines are looked at first.
 const LOOK_LIMIT: Duration = Duration::from_secs(60);
+
+/// The longest that the last look at the coins takes, and that learning of them takes.
+const COINS_LIMIT: Duration = Duration::from_secs(30);
 
 /// The longest that is waited for flows that a run left to themselves.
 const IDLE_LIMIT: Duration = Duration::from_secs(1800);
@@ -30,8 +39,14 @@ pub struct MaintenanceReport {
     pub left: usize,
     /// Channels that are in another state than before.
     pub changed: Vec<ChannelChange>,
-    /// What was settled.
+    /// What was settled, renewed coins too.
     pub settled: Option<Settlement>,
+    /// The operator's fee for what should be settled, where it asks more than that is worth: nothing was settled then.
+    pub fee_refused: Option<Amount>,
+    /// All exits under way, and those that ended in this run.
+    pub exits: Vec<ExitInfo>,
+    /// Coins whose way on chain was learned in this run: they can be taken out without the operator from now on.
+    pub kept: usize,
     /// What failed; the rest was done all the same.
     pub errors: Vec<MaintenanceError>,
     /// When to run again at the latest, unix seconds: the earliest deadline less a safe margin, or soon when something
@@ -72,6 +87,10 @@ pub enum MaintenanceTask {
     Refund,
     /// Settling coins.
     Settle,
+    /// Leaving on chain.
+    Exit,
+    /// Learning what is needed to take coins out without the operator.
+    Keep,
 }
 
 /// One run.
@@ -84,12 +103,20 @@ struct Run {
     /// Channels whose closing or refunding was begun in this run.
     begun: HashSet<ChannelId>,
     errors: Vec<MaintenanceError>,
+    exits: Vec<ExitInfo>,
+    fee_refused: Option<Amount>,
 }
 
 impl Wallet {
-    /// Does what is due: goes on with interrupted flows, looks at every channel that has not ended, closes those that
-    /// take no more payments (as receiver), takes back those whose locktime has passed (as payer), and settles
-    /// confirmed boarding coins, VTXOs that were made off chain and those that expire soon, where the fee is worth it.
+    /// Does what is due: closes channels that take no more payments (as receiver), looks at every channel that has not
+    /// ended, goes on with interrupted flows, takes back channels whose locktime has passed (as payer), settles confirmed
+    /// boarding coins, VTXOs that were made off chain and those that expire soon, where the fee is worth it, and stores
+    /// what is needed to take coins out without the operator.
+    ///
+    /// It leaves on chain what is not safe otherwise, and goes on with every exit: a channel that somebody put on chain,
+    /// or what it was made from; one that the operator let somebody else spend; one whose last moment has come; one whose
+    /// close or refund was submitted and cannot be finalized, or is refused for good. Only where two looks agree, and
+    /// only where more is claimed than it costs. Looking and leaving need only the chain server.
     ///
     /// One failure does not stop the others; they are in the report. An error is answered only when the database
     /// cannot be read. Ends within about five minutes whoever does not answer; a flow that takes longer goes on by
@@ -106,28 +133,36 @@ impl Wallet {
             operator: false,
             begun: HashSet::new(),
             errors: Vec::new(),
+            exits: Vec::new(),
+            fee_refused: None,
         };
         run.probe().await;
-        // First what has a deadline and needs nobody but the operator: batches may take all the time there is.
+        // First what has a deadline: batches may take all the time there is.
         run.act(|task| task == MaintenanceTask::Close).await?;
+        run.look().await?;
+        run.leave().await?;
         if flows > 0 || tried {
             run.resume().await;
         }
-        run.look().await?;
         run.act(|_| true).await?;
         let settled = run.settle().await;
+        let coins = run.coins().await;
+        let kept = run.keep(coins.as_deref()).await;
         let (left, tried) = self.flows_under_way()?;
         let after = self.states()?;
         let changed = before.iter().filter_map(|(id, before)| {
             let after = *after.get(id)?;
             (after != *before).then_some(ChannelChange { channel_id: *id, before: *before, after })
         });
-        let next_run = self.next_run(&run.errors, left, tried).await?;
+        let next_run = self.next_run(&run.errors, left, tried, coins.as_deref())?;
         Ok(MaintenanceReport {
             resumed: flows.saturating_sub(left),
             left,
             changed: changed.collect(),
             settled,
+            fee_refused: run.fee_refused,
+            exits: run.exits,
+            kept,
             errors: run.errors,
             next_run,
         })
@@ -147,8 +182,9 @@ impl Wallet {
     /// published all the same.
     fn flows_under_way(&self) -> Result<(usize, bool)> {
         let flows = self.store.read::<_, WalletError>(|db| Ok(db.flows()?))?;
-        let (proposed, running): (Vec<_>, Vec<_>) =
-            flows.iter().partition(|flow| flow.step == super::propose::PROPOSED);
+        // Exits are counted apart: they take as long as the chain does.
+        let others = flows.iter().filter(|flow| flow.kind != FlowKind::Exit);
+        let (proposed, running): (Vec<_>, Vec<_>) = others.partition(|flow| flow.step == super::propose::PROPOSED);
         Ok((running.len(), proposed.into_iter().any(super::resume::was_tried)))
     }
 }
@@ -185,12 +221,28 @@ impl Run {
     async fn look(&mut self) -> Result<()> {
         let Some(tip) = self.tip else { return Ok(()) };
         let mut rows = self.wallet.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
-        rows.retain(|row| !has_ended(row));
+        // What is being left is looked at by its exit.
+        rows.retain(|row| !has_ended(row) && row.hot.state != ChannelState::Exiting);
         rows.sort_by_key(|row| row.record.expiry);
         let until = (Instant::now() + LOOK_LIMIT).min(self.deadline);
-        for (id, report) in self.wallet.look_at(rows, &tip, self.operator, until).await? {
+        for (id, report) in self.wallet.look_and_answer(rows, &tip, self.operator, until, |_| true).await? {
             self.note(MaintenanceTask::Look, Some(id), report);
         }
+        Ok(())
+    }
+
+    /// Goes on with everything that is being left on chain.
+    async fn leave(&mut self) -> Result<()> {
+        if self.tip.is_none() {
+            self.exits = self.wallet.exits()?;
+            return Ok(());
+        }
+        let wallet = self.wallet.clone();
+        let advanced = self.to_its_end(async move { wallet.advance_exits().await }).await;
+        self.exits = match self.note(MaintenanceTask::Exit, None, advanced) {
+            Some(exits) => exits,
+            None => self.wallet.exits()?,
+        };
         Ok(())
     }
 
@@ -219,11 +271,25 @@ impl Run {
                 .await;
             // Somebody else may have been first, in this app or on the other side.
             let ended = |wallet: &Wallet| wallet.channel(&id).is_ok_and(|info| is_over(info.state));
-            if done.is_ok() || !ended(&self.wallet) {
-                self.note(task, Some(id), done);
+            let Err(error) = done else { continue };
+            if ended(&self.wallet) {
+                continue;
+            }
+            match self.wallet.leaves_after(&row, &error).await {
+                Some(reason) if self.worth_leaving(&row).await => {
+                    let left = self.wallet.begin_exit(&id, reason);
+                    self.note(MaintenanceTask::Exit, Some(id), left);
+                    self.leave().await?;
+                }
+                _ => self.errors.push(MaintenanceError { task, channel_id: Some(id), error }),
             }
         }
         Ok(())
+    }
+
+    async fn worth_leaving(&mut self, row: &ChannelRow) -> bool {
+        let worth = self.wallet.check_worth(row).await;
+        self.note(MaintenanceTask::Exit, Some(row.record.id), worth).is_some()
     }
 
     fn due(&self, row: &ChannelRow) -> Result<Option<MaintenanceTask>> {
@@ -236,12 +302,13 @@ impl Run {
             Role::Receiver if row.hot.state == ChannelState::Closing => {
                 Ok(begun(super::close::close_flow(&id))?.then_some(MaintenanceTask::Close))
             }
-            Role::Receiver if row.hot.amount() > bitcoin::Amount::ZERO => {
+            Role::Receiver if row.hot.amount() > Amount::ZERO => {
                 // Closing is one-way: a clock that was wrong for a moment does not lead to it while the chain says
                 // otherwise.
-                let latest = match loaded.unit() {
-                    Unit::Seconds if self.tip.is_some() => wallet.watched_at().max(now.median_time),
-                    unit => now.latest(unit),
+                let latest = match (loaded.unit(), self.tip) {
+                    (Unit::Seconds, Some(_)) => wallet.watched_at().max(now.median_time),
+                    (Unit::Blocks, Some(tip)) => u64::from(tip.height),
+                    (unit, None) => now.latest(unit),
                 };
                 let cutoff = wallet.info()?.check_signer(&loaded.channel.terms.operator, now.unix());
                 let close_by = loaded.deadlines(&now, cutoff.unwrap_or(Some(0))).close_by;
@@ -263,7 +330,31 @@ impl Run {
         }
         let wallet = self.wallet.clone();
         let settled = self.to_its_end(async move { wallet.settle_due().await }).await;
-        self.note(MaintenanceTask::Settle, None, settled).flatten()
+        match self.note(MaintenanceTask::Settle, None, settled)? {
+            Settled::Done(settlement) => Some(settlement),
+            Settled::TooDear(fee) => {
+                self.fee_refused = Some(fee);
+                None
+            }
+            Settled::Nothing => None,
+        }
+    }
+
+    /// The coins as they are in the end; `None` where that cannot be said.
+    async fn coins(&mut self) -> Option<Vec<Coin>> {
+        // Who does not answer has been noted already.
+        if self.tip.is_none() || !self.operator {
+            return None;
+        }
+        let until = (Instant::now() + COINS_LIMIT).min(self.deadline);
+        timeout_at(until, self.wallet.coins()).await.ok()?.ok()
+    }
+
+    async fn keep(&mut self, coins: Option<&[Coin]>) -> usize {
+        let Some(coins) = coins else { return 0 };
+        let until = (Instant::now() + COINS_LIMIT).min(self.deadline);
+        let kept = timeout_at(until, self.wallet.keep_branches(coins)).await.unwrap_or_else(|_| Err(still_running()));
+        self.note(MaintenanceTask::Keep, None, kept).unwrap_or(0)
     }
 
     /// Runs a flow in a task of its own, which ends also when nobody waits for it any more: arkd fails a transaction
@@ -284,9 +375,10 @@ pub(super) fn still_running() -> WalletError {
     WalletError::StillRunning { seconds: RUN_LIMIT.as_secs() }
 }
 
-/// Whether a close or refund has come to its end.
+/// Whether a close or refund has come to its end, or is overtaken.
 fn is_over(state: ChannelState) -> bool {
-    matches!(state, ChannelState::Closed | ChannelState::Settled | ChannelState::Refunded)
+    use ChannelState::{Closed, Exiting, Lost, Refunded, Settled};
+    matches!(state, Closed | Settled | Refunded | Exiting | Lost)
 }
 
 /// Whether a channel may be due for closing or refunding.

@@ -1,25 +1,21 @@
 //! When something will be due.
 
-use std::time::Duration;
-
 use bitcoin::Amount;
 
 use super::coins::{Coin, CoinKind};
 use super::error::Result;
 use super::maintain::{MaintenanceError, has_ended};
-use super::{ChannelInfo, Wallet, WalletError};
+use super::watch::closed_exit_by;
+use super::{ChannelInfo, ExitInfo, ExitStage, Wallet, WalletError};
 use crate::channel::deadline::{Margins, assumed_batch_expiry};
 use crate::channel::{OperatorInfo, Unit};
-use crate::store::{ChannelState, Role};
+use crate::store::{ChannelRow, ChannelState, Role};
 
 /// What failed for the moment is tried again after so long, in seconds.
 const RETRY: u64 = 15 * 60;
 
 /// What failed for a reason that does not pass by itself is tried again after so long.
 const RETRY_LATER: u64 = 6 * 3600;
-
-/// The longest that the last look at the coins takes.
-const COINS_LIMIT: Duration = Duration::from_secs(30);
 
 /// A transaction may be confirmed after so long.
 const BLOCK: u64 = 10 * 60;
@@ -42,8 +38,14 @@ impl Wallet {
         seconds(unit, left.saturating_sub(Margins::of(unit, length).lead))
     }
 
-    /// When maintenance should run next.
-    pub(super) async fn next_run(&self, errors: &[MaintenanceError], left: usize, tried: bool) -> Result<Option<u64>> {
+    /// When maintenance should run next. `coins`: `None` where they cannot be seen.
+    pub(super) fn next_run(
+        &self,
+        errors: &[MaintenanceError],
+        left: usize,
+        tried: bool,
+        coins: Option<&[Coin]>,
+    ) -> Result<Option<u64>> {
         let now = self.now().wall;
         let mut moments = Vec::new();
         if left > 0 {
@@ -53,27 +55,59 @@ impl Wallet {
             moments.push(now + RETRY_LATER);
         }
         moments.extend(errors.iter().map(|failed| now + if passes(&failed.error) { RETRY } else { RETRY_LATER }));
+        moments.extend(self.exits()?.iter().map(|exit| self.exit_moment(exit)));
         let rows = self.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
         for row in rows.into_iter().filter(|row| !has_ended(row)) {
+            let closed = self.closed_moment(&row)?;
             match self.channel_info(row) {
-                Ok(info) => moments.extend(self.channel_moment(&info)),
+                Ok(info) => moments.extend(self.channel_moment(&info).into_iter().chain(closed)),
                 Err(_) => moments.push(now + RETRY_LATER),
             }
         }
-        // Who does not answer has been noted already.
-        if errors.is_empty() {
-            let coins = tokio::time::timeout(COINS_LIMIT, self.coin_moments()).await;
-            moments.extend(coins.ok().and_then(|moments| moments.ok()).unwrap_or_else(|| vec![now + RETRY]));
+        match coins {
+            Some(coins) => moments.extend(self.coin_moments(coins)?),
+            // Who does not answer has been noted already.
+            None if errors.is_empty() => moments.push(now + RETRY),
+            None => {}
         }
         Ok(moments.into_iter().min().map(|moment| moment.max(now + 60)))
     }
 
+    /// A moment in the wall clock's counting.
+    fn at(&self, unit: Unit, moment: u64) -> u64 {
+        let now = self.now();
+        match unit {
+            Unit::Seconds => moment,
+            Unit::Blocks => now.wall + seconds(unit, moment.saturating_sub(now.height)),
+        }
+    }
+
+    /// When an exit can go on.
+    fn exit_moment(&self, exit: &ExitInfo) -> u64 {
+        let now = self.now().wall;
+        match (&exit.stage, &exit.problem) {
+            (_, Some(_)) => now + RETRY,
+            (ExitStage::Waiting { until, unit }, None) => {
+                let lag = if *unit == Unit::Seconds { CHAIN_LAG / 2 } else { 0 };
+                self.at(*unit, *until).saturating_add(lag).max(now + BLOCK)
+            }
+            _ => now + BLOCK,
+        }
+    }
+
+    /// When the output of a close that is in no batch yet must be taken out.
+    fn closed_moment(&self, row: &ChannelRow) -> Result<Option<u64>> {
+        if row.hot.state != ChannelState::Closed {
+            return Ok(None);
+        }
+        let loaded = self.loaded(&row.record.id)?;
+        let moment = self.at(loaded.unit(), closed_exit_by(&loaded, &self.now()));
+        Ok(Some(moment.max(self.now().wall + RETRY)))
+    }
+
     fn channel_moment(&self, info: &ChannelInfo) -> Option<u64> {
         let now = self.now();
-        let at = |moment: u64| match info.unit {
-            Unit::Seconds => moment,
-            Unit::Blocks => now.wall + seconds(info.unit, moment.saturating_sub(now.height)),
-        };
+        let at = |moment: u64| self.at(info.unit, moment);
         let moment = match (info.state, info.role) {
             // A batch that has not come in a day will hardly come.
             (ChannelState::Confirming, _) if now.wall > info.created_at.saturating_add(DAY) => now.wall + RETRY_LATER,
@@ -103,9 +137,8 @@ impl Wallet {
     }
 
     /// When coins are to be looked at again: on their way into a block, or to be renewed.
-    async fn coin_moments(&self) -> Result<Vec<u64>> {
+    fn coin_moments(&self, coins: &[Coin]) -> Result<Vec<u64>> {
         let (info, now) = (self.info()?, self.now().wall);
-        let coins = self.coins().await?;
         let moments = coins.iter().filter_map(|coin| match coin.kind {
             CoinKind::Unconfirmed => Some(now + BLOCK),
             // Not worth the fee, or held by something under way.

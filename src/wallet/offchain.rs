@@ -21,7 +21,7 @@ use crate::channel::script::CheckpointScript;
 use crate::channel::transactions::set_witness;
 use crate::channel::{Channel, ChannelId, psbt};
 use crate::operator::{Operator, OperatorError, SubmitAnswer, code};
-use crate::store::{Flow, FlowKind};
+use crate::store::{ChannelState, Flow, FlowKind};
 
 /// The steps of an off-chain flow.
 pub(super) mod step {
@@ -250,6 +250,10 @@ impl Wallet {
                 db.update_flow(&id, step::BUILT, step::ANSWERED, &encode(&data)?, now)?;
                 if let Some(channel) = channel_id(&data)? {
                     db.set_submit_answer(&channel, &encode(&data.answer)?)?;
+                    if flow.kind == FlowKind::Refund {
+                        // The operator has signed: from here on nothing is paid any more.
+                        db.set_state(&channel, &super::refund::REFUNDABLE, ChannelState::Refunding)?;
+                    }
                 }
                 Ok(())
             })?;

@@ -1,6 +1,6 @@
 //! Refunding: after the locktime the payer takes the channel back, through the operator.
 
-use bitcoin::Txid;
+use bitcoin::{ScriptBuf, Txid};
 
 use super::error::Result;
 use super::events::EventKind;
@@ -8,11 +8,11 @@ use super::keys::KeyUse;
 use super::loaded::LoadedChannel;
 use super::offchain::{Job, OffchainData, Signer, channel_id, output, output_to, pending_intent_of};
 use super::{Wallet, WalletError};
-use crate::channel::ChannelId;
 use crate::channel::offchain::OffchainInput;
 use crate::channel::terms::{leaf, tagged_hash};
+use crate::channel::{ChannelId, OperatorInfo};
 use crate::operator::code;
-use crate::store::{ChannelResult, ChannelState, Flow, FlowKind, Role};
+use crate::store::{ChannelResult, ChannelState, Db, Flow, FlowKind, Role};
 
 impl Wallet {
     /// Takes the whole capacity back to a fresh address of this wallet, as payer, once the chain (median time past, or
@@ -51,7 +51,7 @@ impl Wallet {
     async fn begin_refund(&self, id: &ChannelId) -> Result<()> {
         let loaded = self.loaded(id)?;
         let state = self.store.read(|db| db.hot(id))?.ok_or(WalletError::NotFound)?.state;
-        if !matches!(state, ChannelState::Confirming | ChannelState::Open | ChannelState::Refunding) {
+        if !REFUNDABLE.contains(&state) {
             return Err(WalletError::WrongState { channel_id: *id, state, what: "a refund" });
         }
         let now = self.observe().await?.on_chain(loaded.unit());
@@ -64,10 +64,10 @@ impl Wallet {
         info.checkpoint.check(info.network, &info.forfeit_key)?;
         let timestamp = self.timestamp();
         self.store.write(|db| {
-            let own = self.fresh_vtxo(db, &info)?;
+            let script = self.refund_script(db, id, &info)?;
             let data = OffchainData {
                 inputs: Vec::new(),
-                outputs: vec![output(own.script, loaded.record.capacity)],
+                outputs: vec![output(script, loaded.record.capacity)],
                 checkpoint: info.checkpoint,
                 operator: loaded.channel.terms.operator,
                 channel: Some(id.to_string()),
@@ -84,6 +84,19 @@ impl Wallet {
                 updated_at: timestamp,
             })?)
         })
+    }
+
+    /// Where the refund pays: the same address at every try, as long as it is of the operator's key and delay.
+    fn refund_script(&self, db: &Db<'_>, id: &ChannelId, info: &OperatorInfo) -> Result<ScriptBuf> {
+        if let Some(script) = db.meta(&script_key(id))?.map(ScriptBuf::from_bytes)
+            && let Some(own) = db.script(&script)?
+            && (own.operator, own.delay) == (info.signer, Some(info.unilateral_exit_delay))
+        {
+            return Ok(script);
+        }
+        let own = self.fresh_vtxo(db, info)?;
+        db.set_meta(&script_key(id), own.script.as_bytes())?;
+        Ok(own.script)
     }
 
     pub(super) fn refund_job(&self, data: &OffchainData) -> Result<Job> {
@@ -108,11 +121,8 @@ impl Wallet {
         let txid = job.tx.txid();
         let outpoint = data.outputs.first().and_then(|output| output_to(job, &output.script));
         self.store.write(|db| {
-            db.set_state(
-                &id,
-                &[ChannelState::Confirming, ChannelState::Open, ChannelState::Refunding],
-                ChannelState::Refunded,
-            )?;
+            db.set_state(&id, &REFUNDABLE, ChannelState::Refunded)?;
+            db.delete_meta(&script_key(&id))?;
             db.set_result(&id, &ChannelResult { txid, outpoint })?;
             db.delete_flow(&flow.id)?;
             self.push_event(db, Some(&id), &EventKind::ChannelRefunded { txid })
@@ -120,6 +130,14 @@ impl Wallet {
         self.events.ring();
         Ok(())
     }
+}
+
+/// The states in which a payer can take the channel back.
+pub(super) const REFUNDABLE: [ChannelState; 3] =
+    [ChannelState::Confirming, ChannelState::Open, ChannelState::Refunding];
+
+fn script_key(id: &ChannelId) -> String {
+    format!("refund-script:{id}")
 }
 
 /// The journal entry of a channel's refund: one at most.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use bitcoin::{Amount, OutPoint};
+use bitcoin::{Amount, FeeRate, OutPoint};
 
 use super::batch::{BatchData, decode};
 use super::coins::{Coin, CoinKind, sum};
@@ -12,9 +12,20 @@ use super::settle::{MAX_INPUTS, Settlement};
 use super::{Wallet, WalletError};
 use crate::channel::OperatorInfo;
 
-/// The fee may be this share of what is settled, or half of what expires otherwise.
+/// The fee may be this share of what is settled. Of what expires otherwise it may be half, but no more than it would cost
+/// to take that out on chain: an operator that asks more is left, not paid.
 const WORTH: u64 = 100;
 const WORTH_EXPIRING: u64 = 2;
+
+/// A level of a branch with its child, and the claim with its child, in virtual bytes.
+const LEVEL_VBYTES: u64 = 310;
+const CLAIM_VBYTES: u64 = 270;
+
+/// Levels of a branch that is not stored.
+const USUAL_LEVELS: u64 = 3;
+
+/// An exit is to be confirmed within so many blocks.
+const AIM: u16 = 6;
 
 /// How long the coins of a proposal are left to it, in seconds.
 const PROPOSAL: u64 = 3600;
@@ -26,26 +37,38 @@ struct Due {
     worth: Amount,
 }
 
+/// What came of it.
+pub(super) enum Settled {
+    Nothing,
+    Done(Settlement),
+    /// The fee for what is due, which is more than it is worth.
+    TooDear(Amount),
+}
+
 impl Wallet {
     /// Settles what is due, when the operator's fee for exactly that is worth it. Nobody watches here, so the fee that
     /// is paid is the one that was judged.
-    pub(super) async fn settle_due(&self) -> Result<Option<Settlement>> {
+    pub(super) async fn settle_due(&self) -> Result<Settled> {
         let _flow = self.flow.lock().await;
         let info = self.fresh_info().await?;
         self.observe().await?;
         let due = self.due_coins(&info).await?;
+        if due.coins.is_empty() {
+            return Ok(Settled::Nothing);
+        }
         // Asked first with no key used up.
-        if due.coins.is_empty() || self.fee_to_settle(&due.coins).await? > due.worth {
-            return Ok(None);
+        let fee = self.fee_to_settle(&due.coins).await?;
+        if fee > due.worth {
+            return Ok(Settled::TooDear(fee));
         }
         let (data, fee) = match self.settle_plan(&due.coins, &info).await {
-            Err(WalletError::FeesLeaveTooLittle { .. }) => return Ok(None),
+            Err(WalletError::FeesLeaveTooLittle { fee, .. }) => return Ok(Settled::TooDear(fee)),
             plan => plan?,
         };
         if fee > due.worth {
-            return Ok(None);
+            return Ok(Settled::TooDear(fee));
         }
-        self.settle_by(&data, fee).await.map(Some)
+        self.settle_by(&data, fee).await.map(Settled::Done)
     }
 
     async fn due_coins(&self, info: &OperatorInfo) -> Result<Due> {
@@ -59,6 +82,22 @@ impl Wallet {
         // First what would be lost, then what cannot be used otherwise.
         coins.sort_by_key(|coin| (!expires(coin), coin.kind != CoinKind::Boarding, std::cmp::Reverse(coin.amount)));
         coins.truncate(MAX_INPUTS);
+        let rate = match coins.iter().any(expires) {
+            true => self.net.chain.fees().await?.within(AIM),
+            false => FeeRate::BROADCAST_MIN,
+        };
+        let levels = |coin: &Coin| match self.store.read(|db| db.branch(&coin.outpoint)) {
+            Ok(Some(branch)) => branch.nodes.len() as u64,
+            _ => USUAL_LEVELS,
+        };
+        let worth_of = |coin: &Coin| {
+            let share = coin.amount / WORTH;
+            if !expires(coin) {
+                return share;
+            }
+            let exit = rate.fee_vb(levels(coin) * LEVEL_VBYTES + CLAIM_VBYTES).unwrap_or(Amount::MAX_MONEY);
+            (coin.amount / WORTH_EXPIRING).min(exit).max(share)
+        };
         let (mut total, mut worth) = (Amount::ZERO, Amount::ZERO);
         coins.retain(|coin| {
             let grown = sum([total, coin.amount]);
@@ -66,7 +105,7 @@ impl Wallet {
             let fits = grown <= info.max_amount();
             if fits {
                 total = grown;
-                worth = sum([worth, coin.amount / if expires(coin) { WORTH_EXPIRING } else { WORTH }]);
+                worth = sum([worth, worth_of(coin)]);
             }
             fits
         });

@@ -4,7 +4,7 @@ use super::Wallet;
 use super::clock::Now;
 use super::error::Result;
 use crate::chain::Tip;
-use crate::channel::{ChannelError, Network};
+use crate::channel::{ChannelError, Network, Unit};
 use crate::store::SeenTime;
 
 /// A chain that claims to be further ahead of the wall clock than this is not believed (outside regtest).
@@ -13,6 +13,11 @@ const MAX_AHEAD_SECONDS: u64 = 30 * 24 * 3600;
 /// How far the wall clock may be ahead of the chain's median time past, which lags an hour or so, for its reading to be
 /// kept. A phone's clock that was wrong once must not be believed for ever: what is kept is never undone.
 const MAX_KEPT_SECONDS: u64 = 6 * 3600;
+
+/// The wall clock between the chain's time and what that may lag behind.
+fn believable(wall: u64, median_time: u64) -> u64 {
+    wall.min(median_time.saturating_add(MAX_KEPT_SECONDS)).max(median_time)
+}
 
 /// The wall clock as it may be stored beside the chain's time (regtest's chain may stand still).
 fn keepable(wall: u64, median_time: u64, network: Network) -> u64 {
@@ -27,6 +32,15 @@ impl Wallet {
     pub(super) fn watched_at(&self) -> u64 {
         let now = self.now();
         keepable(now.wall, now.median_time, self.config.network)
+    }
+
+    /// The moment by which something that cannot be undone is judged: by the chain's last block alone, not by the highest
+    /// ever seen, and by the clock only as far as a chain may lag behind it.
+    pub(super) fn moment(&self, unit: Unit, tip: &Tip) -> u64 {
+        match unit {
+            Unit::Blocks => u64::from(tip.height),
+            Unit::Seconds => believable(self.now().wall, tip.median_time_past),
+        }
     }
 
     /// The time without any network: never behind what was seen before, and never slower than this process runs: a
@@ -77,6 +91,14 @@ mod tests {
 
     const CHAIN: u64 = 1_800_000_000;
     const DAY: u64 = 86_400;
+
+    #[test]
+    fn a_wrong_clock_is_believed_within_bounds() {
+        assert_eq!(believable(CHAIN + 3_600, CHAIN), CHAIN + 3_600);
+        assert_eq!(believable(CHAIN + DAY, CHAIN), CHAIN + MAX_KEPT_SECONDS);
+        assert_eq!(believable(0, CHAIN), CHAIN);
+        assert_eq!(believable(u64::MAX, u64::MAX), u64::MAX);
+    }
 
     #[test]
     fn a_clock_that_was_wrong_once_is_not_kept() {

@@ -1,21 +1,27 @@
 //! Watching: looks at the chain and at the operator's books, for one channel or for all of them at once.
 
+mod answer;
+mod danger;
 mod note;
 mod path;
 mod sky;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bitcoin::{OutPoint, Txid};
 use tokio::time::Instant;
 
 use super::error::Result;
+use super::loaded::LoadedChannel;
 use super::maintain::still_running;
 use super::{Wallet, WalletError};
 use crate::chain::Tip;
-use crate::channel::ChannelId;
+use crate::channel::{ChannelId, Unit};
 use crate::operator::Vtxo;
 use crate::store::{ChannelRow, ChannelState, Role};
+use danger::Moment;
+pub(super) use danger::{Danger, closed_exit_by};
 use path::{OnChain, Path};
 use sky::Sky;
 
@@ -46,8 +52,17 @@ struct Sight {
     books: Option<Option<Vtxo>>,
     /// The outputs of the ark transaction that spends it are in the books: it is final.
     spend_is_final: bool,
+    /// This side's result is spent in the books, or was signed away where they cannot be seen.
+    result_is_spent: bool,
     /// Confirmations of the batch that this side's result went into.
     settled: Option<u32>,
+}
+
+/// What came of looking at one channel.
+struct Looked {
+    report: WatchReport,
+    /// What must be done about it, if a second look says the same.
+    danger: Option<Danger>,
 }
 
 impl Sight {
@@ -62,7 +77,7 @@ impl Sight {
 
 /// What spent a VTXO.
 fn spender(vtxo: &Vtxo) -> Option<Txid> {
-    vtxo.ark_txid.or(vtxo.spent_by).filter(|_| vtxo.spent)
+    vtxo.ark_txid.or(vtxo.spent_by).or(vtxo.settled_by).filter(|_| vtxo.spent)
 }
 
 impl Wallet {
@@ -79,19 +94,21 @@ impl Wallet {
         let tip = self.observe_tip().await?;
         // The checkpoint script and the limits that payments are judged by may have changed.
         let ask_operator = ask_operator && self.fresh_info().await.is_ok();
-        let looked = self.look_at(vec![row], &tip, ask_operator, Instant::now() + LOOK_LIMIT).await?;
+        let until = Instant::now() + LOOK_LIMIT;
+        // What is on chain cannot wait; the rest is for maintenance.
+        let looked = self.look_and_answer(vec![row], &tip, ask_operator, until, Danger::is_on_chain).await?;
         looked.into_iter().next().map_or(Err(WalletError::NotFound), |(_, report)| report)
     }
 
     /// One look at all of `rows`: every question is asked once, whoever needs the answer, those of the first rows first.
     /// The answers are in the order of the rows; an error only where the store fails.
-    pub(super) async fn look_at(
+    async fn look_at(
         &self,
         rows: Vec<ChannelRow>,
         tip: &Tip,
         ask_operator: bool,
         until: Instant,
-    ) -> Result<Vec<(ChannelId, Result<WatchReport>)>> {
+    ) -> Result<Vec<(ChannelId, Result<Looked>)>> {
         // Before anything is asked: what happens from now on may not be seen.
         let seen_at = self.watched_at();
         let operator = if ask_operator { self.net.operator().await.ok() } else { None };
@@ -102,16 +119,20 @@ impl Wallet {
         sky.see_vtxos(rows.iter().flat_map(asked_of_books)).await;
         let mut next = Vec::new();
         for row in &rows {
-            let vtxo = sky.vtxo(&row.record.funding).flatten().filter(|_| awaits_close(row));
+            let vtxo = sky.vtxo(&row.record.funding).flatten().filter(|_| may_be_spent(row));
             next.extend(vtxo.and_then(spender).map(|txid| OutPoint::new(txid, 0)));
         }
         sky.see_vtxos(next).await;
         let batches: Vec<Txid> = rows.iter().filter_map(|row| settled_by(row, &sky)).collect();
         sky.see_transactions(batches).await;
+        let signed_away = self.signed_away(&rows)?;
         let (mut looked, mut seen) = (Vec::with_capacity(rows.len()), Vec::new());
         for (row, path) in rows.iter().zip(&paths) {
-            let report = match sight(row, path.as_ref(), &sky) {
-                Ok(sight) => self.note(row, sight, until).await,
+            let report = match sight(row, path.as_ref(), &sky, &signed_away) {
+                Ok(sight) => match self.note(row, &sight, until).await {
+                    Ok(report) => self.danger_of(row, &sight, tip).map(|danger| Looked { report, danger }),
+                    Err(error) => Err(error),
+                },
                 Err(error) => Err(error),
             };
             if report.is_ok() && row.hot.last_watch < seen_at {
@@ -125,6 +146,43 @@ impl Wallet {
                 .write::<_, WalletError>(|db| seen.iter().try_for_each(|id| Ok(db.set_last_watch(id, seen_at)?)))?;
         }
         Ok(looked)
+    }
+
+    /// What a look asks for.
+    fn danger_of(&self, row: &ChannelRow, sight: &Sight, tip: &Tip) -> Result<Option<Danger>> {
+        let loaded = self.loaded(&row.record.id)?;
+        // A restored receiver has nothing to leave with before its latest update comes, which an exit would not take.
+        if row.hot.role == Role::Receiver && row.hot.update.is_none() && loaded.was_restored() {
+            return Ok(None);
+        }
+        let unit = loaded.unit();
+        let chain = match unit {
+            Unit::Blocks => u64::from(tip.height),
+            Unit::Seconds => tip.median_time_past,
+        };
+        let moment = Moment { now: self.moment(unit, tip), chain };
+        let own = match (row.result, sight.spent_by()) {
+            (Some(result), _) => Some(result.txid),
+            (None, Some(_)) => self.own_close(row, &loaded)?,
+            (None, None) => None,
+        };
+        Ok(danger::danger(row, &loaded, sight, moment, own, &self.now(), tip.height))
+    }
+
+    /// The close that the receiver makes of what is stored.
+    fn own_close(&self, row: &ChannelRow, loaded: &LoadedChannel) -> Result<Option<Txid>> {
+        let authorised = self.store.read(|db| self.authorised(db, loaded, &row.hot))?;
+        let (Some(authorised), Some(update)) = (authorised, row.hot.update) else { return Ok(None) };
+        Ok(Some(loaded.channel.close(&authorised.authorisation.script, update.amount)?.txid()))
+    }
+
+    /// Results of closes that this wallet has signed away in a batch.
+    fn signed_away(&self, rows: &[ChannelRow]) -> Result<HashSet<OutPoint>> {
+        if rows.iter().all(|row| result_of(row).is_none()) {
+            return Ok(HashSet::new());
+        }
+        let known = self.store.read::<_, WalletError>(|db| Ok(db.known_coins()?))?;
+        Ok(known.into_iter().filter(|coin| coin.done).map(|coin| coin.outpoint).collect())
     }
 
     /// The branches of channels that are stored.
@@ -164,15 +222,21 @@ fn result_of(row: &ChannelRow) -> Option<OutPoint> {
 }
 
 /// Whether it is of interest what spends the channel VTXO in the books.
+fn may_be_spent(row: &ChannelRow) -> bool {
+    use ChannelState::{Closing, Confirming, Open, Refunding};
+    matches!(row.hot.state, Confirming | Open | Closing | Refunding)
+}
+
+/// Whether a payer waits for the receiver's close.
 fn awaits_close(row: &ChannelRow) -> bool {
-    row.hot.role == Role::Payer && row.hot.state == ChannelState::Open
+    row.hot.role == Role::Payer && matches!(row.hot.state, ChannelState::Open | ChannelState::Refunding)
 }
 
 fn settled_by(row: &ChannelRow, sky: &Sky<'_>) -> Option<Txid> {
     sky.vtxo(&result_of(row)?).flatten().and_then(|vtxo| vtxo.settled_by)
 }
 
-fn sight(row: &ChannelRow, path: Option<&Path>, sky: &Sky<'_>) -> Result<Sight> {
+fn sight(row: &ChannelRow, path: Option<&Path>, sky: &Sky<'_>, signed_away: &HashSet<OutPoint>) -> Result<Sight> {
     let mut confirmations = u32::MAX;
     for txid in &row.record.commitments {
         confirmations = confirmations.min(sky.confirmations(txid)?);
@@ -182,7 +246,11 @@ fn sight(row: &ChannelRow, path: Option<&Path>, sky: &Sky<'_>) -> Result<Sight> 
     let spent_by = books.as_ref().and_then(Option::as_ref).and_then(spender);
     let spend_is_final = spent_by.is_some_and(|txid| sky.vtxo(&OutPoint::new(txid, 0)).flatten().is_some());
     let settled = settled_by(row, sky).map(|txid| sky.confirmations(&txid)).transpose()?;
-    Ok(Sight { confirmations, on_chain, books, spend_is_final, settled })
+    let result_is_spent = result_of(row).is_some_and(|outpoint| match sky.vtxo(&outpoint).flatten() {
+        Some(vtxo) => vtxo.spent,
+        None => signed_away.contains(&outpoint),
+    });
+    Ok(Sight { confirmations, on_chain, books, spend_is_final, result_is_spent, settled })
 }
 
 fn out_of_time() -> WalletError {

@@ -1,5 +1,12 @@
 //! Stories of maintenance: what a wallet does by itself, over a real bitcoind and the Ark operator of `tests/regtest`.
 
+mod case;
+mod clocks;
+mod deadlines;
+mod hostile;
+mod keeping;
+mod live;
+mod lost;
 mod many;
 mod runs;
 #[allow(dead_code)]

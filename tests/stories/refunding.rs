@@ -266,9 +266,9 @@ async fn the_answer_to_finalize_is_lost() {
     case.fault(Call::GetVtxos, Action::Drop).await;
     let error = case.refund_refused().await;
     let WalletError::OutcomeUnknown { ark_txid } = error else { panic!("{error}") };
-    assert_eq!((case.step().as_deref(), case.row().hot.state), (Some("answered"), ChannelState::Open));
+    assert_eq!((case.step().as_deref(), case.row().hot.state), (Some("answered"), ChannelState::Refunding));
     // Meanwhile the books show the VTXO as spent: by our own refund, not by the receiver.
-    assert_eq!(case.payer.watch(&case.id).await.unwrap().state, ChannelState::Open);
+    assert_eq!(case.payer.watch(&case.id).await.unwrap().state, ChannelState::Refunding);
     case.crash_and_resume().await;
     case.refunded().await;
     assert_eq!(case.row().result.unwrap().txid, ark_txid);
@@ -340,6 +340,6 @@ async fn the_receiver_poisons_the_refund() {
     assert!(matches!(error, WalletError::FinalizeFailed { ark_txid: dead, .. } if dead == ark_txid), "{error}");
     // What a way on chain needs is kept.
     let row = case.row();
-    assert_eq!((row.hot.state, case.step().as_deref()), (ChannelState::Open, Some("answered")));
+    assert_eq!((row.hot.state, case.step().as_deref()), (ChannelState::Refunding, Some("answered")));
     assert!(row.submit_answer.is_some());
 }

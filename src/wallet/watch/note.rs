@@ -12,7 +12,7 @@ use crate::wallet::{Wallet, WalletError};
 
 impl Wallet {
     /// Takes over what a look showed. Nothing is written where it showed nothing new.
-    pub(super) async fn note(&self, row: &ChannelRow, sight: Sight, until: Instant) -> Result<WatchReport> {
+    pub(super) async fn note(&self, row: &ChannelRow, sight: &Sight, until: Instant) -> Result<WatchReport> {
         let id = row.record.id;
         if row.hot.state == ChannelState::Confirming && sight.confirmations >= self.config.confirmations {
             let confirmed = timeout_at(until, self.confirm(row, sight.vtxo())).await;
@@ -31,18 +31,12 @@ impl Wallet {
         if sight.settled.is_some_and(|confirmations| confirmations >= self.config.confirmations) {
             self.store.write(|db| db.set_state(&id, &[ChannelState::Closed], ChannelState::Settled))?;
         }
-        let unrolled = sight.on_chain.unrolled;
-        // A restored receiver has nothing to leave with before its latest update comes, which an exit would not take.
-        let waits = row.hot.role == Role::Receiver && row.hot.update.is_none() && self.loaded(&id)?.was_restored();
-        if unrolled.is_some_and(|(_, status)| status.is_confirmed()) && row.hot.state == ChannelState::Open && !waits {
-            self.note_unrolled(row)?;
-        }
         let state = self.store.read(|db| db.hot(&id))?.ok_or(WalletError::NotFound)?.state;
         Ok(WatchReport {
             channel_id: id,
             state,
             confirmations: sight.confirmations,
-            unrolled: unrolled.is_some(),
+            unrolled: sight.on_chain.unrolled.is_some(),
             spent_by,
             operator_seen: sight.books.is_some(),
         })
@@ -96,8 +90,10 @@ impl Wallet {
         if !super::awaits_close(row) || vtxo.ark_txid.is_none() {
             return Ok(());
         }
-        let flow = crate::wallet::refund::refund_flow(&id);
-        if self.store.read::<_, WalletError>(|db| Ok(db.flow(&flow)?.is_some()))? {
+        let refund = crate::wallet::refund::refund_flow(&id);
+        if let Some(flow) = self.store.read::<_, WalletError>(|db| Ok(db.flow(&refund)?))?
+            && self.refund_job(&crate::wallet::batch::decode(&flow)?)?.tx.txid() == txid
+        {
             return Ok(()); // That is our own refund.
         }
         let operator = self.net.operator().await?;
@@ -106,23 +102,13 @@ impl Wallet {
         let Some(seen) = self.seen_close(operator, row, &loaded, txid).await? else { return Ok(()) };
         let outpoint = seen.outpoint;
         self.store.write(|db| {
-            db.set_state(&id, &[ChannelState::Open], ChannelState::Closed)?;
+            db.set_state(&id, &[ChannelState::Open, ChannelState::Refunding], ChannelState::Closed)?;
+            db.delete_flow(&refund)?;
             db.set_result(&id, &ChannelResult { txid, outpoint })?;
             if let Some(transactions) = &seen.transactions {
                 db.set_submit_answer(&id, &crate::wallet::batch::encode(transactions)?)?;
             }
             self.push_event(db, Some(&id), &EventKind::ChannelClosed { txid })
-        })?;
-        self.events.ring();
-        Ok(())
-    }
-
-    /// A channel that is on chain can only be left there: it takes no payment any more, and the app is told.
-    fn note_unrolled(&self, row: &ChannelRow) -> Result<()> {
-        let id = row.record.id;
-        self.store.write(|db| {
-            db.set_state(&id, &[ChannelState::Open], ChannelState::Exiting)?;
-            self.push_event(db, Some(&id), &EventKind::ChannelUnrolled)
         })?;
         self.events.ring();
         Ok(())

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bitcoin::consensus::encode::{serialize, serialize_hex};
@@ -38,7 +38,14 @@ pub enum Mode {
 pub struct Esplora {
     server: Server,
     mode: watch::Sender<Mode>,
-    requests: Arc<AtomicU64>,
+    heard: Arc<Heard>,
+}
+
+/// What has come in, and what is answered to some of it once, whatever the truth.
+#[derive(Default)]
+struct Heard {
+    requests: AtomicU64,
+    lies: std::sync::Mutex<Vec<(String, String)>>,
 }
 
 /// Confirmed transactions in one answer.
@@ -62,12 +69,12 @@ impl Esplora {
     pub async fn start(node: Node, beside: Router) -> std::io::Result<Self> {
         let (mode, seen) = watch::channel(Mode::Answer);
         let chain = Chain { node, index: Arc::default() };
-        let requests = Arc::<AtomicU64>::default();
+        let heard = Arc::<Heard>::default();
         let routes = routes(chain)
             .layer(middleware::from_fn_with_state(seen, obey))
-            .layer(middleware::from_fn_with_state(requests.clone(), count))
+            .layer(middleware::from_fn_with_state(heard.clone(), hear))
             .merge(beside);
-        Ok(Self { server: Server::start(routes).await?, mode, requests })
+        Ok(Self { server: Server::start(routes).await?, mode, heard })
     }
 
     /// Where it listens, without a slash at the end.
@@ -77,7 +84,17 @@ impl Esplora {
 
     /// How many requests have come in since the start.
     pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::SeqCst)
+        self.heard.requests.load(Ordering::SeqCst)
+    }
+
+    /// Answers the next request for this path with this text.
+    pub fn lie_once(&self, path: impl Into<String>, body: impl Into<String>) {
+        self.heard.lies.lock().unwrap_or_else(|e| e.into_inner()).push((path.into(), body.into()));
+    }
+
+    /// Lies that nobody has asked for yet.
+    pub fn lies_left(&self) -> usize {
+        self.heard.lies.lock().unwrap_or_else(|e| e.into_inner()).len()
     }
 
     /// Changes how it behaves; requests that hang are answered when it goes back to [`Mode::Answer`].
@@ -91,9 +108,17 @@ impl Esplora {
     }
 }
 
-async fn count(State(requests): State<Arc<AtomicU64>>, request: Request, next: Next) -> Response {
-    requests.fetch_add(1, Ordering::SeqCst);
-    next.run(request).await
+async fn hear(State(heard): State<Arc<Heard>>, request: Request, next: Next) -> Response {
+    heard.requests.fetch_add(1, Ordering::SeqCst);
+    let path = request.uri().path();
+    let lie = {
+        let mut lies = heard.lies.lock().unwrap_or_else(|e| e.into_inner());
+        lies.iter().position(|(of, _)| of == path).map(|at| lies.remove(at).1)
+    };
+    match lie {
+        Some(body) => body.into_response(),
+        None => next.run(request).await,
+    }
 }
 
 async fn obey(State(mut mode): State<watch::Receiver<Mode>>, request: Request, next: Next) -> Answer<Response> {

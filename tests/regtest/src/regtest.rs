@@ -95,6 +95,16 @@ impl Regtest {
         self.esplora.requests()
     }
 
+    /// Has Esplora answer the next request for this path with this text.
+    pub fn esplora_lies_once(&self, path: impl Into<String>, body: impl Into<String>) {
+        self.esplora.lie_once(path, body);
+    }
+
+    /// Lies of Esplora that nobody has asked for yet.
+    pub fn esplora_lies_left(&self) -> usize {
+        self.esplora.lies_left()
+    }
+
     /// Has Esplora answer, hang or fail.
     pub fn set_esplora(&self, mode: Mode) {
         self.esplora.set_mode(mode);

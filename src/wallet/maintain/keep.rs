@@ -1,0 +1,73 @@
+//! What is needed to take own VTXOs out without the operator: fetched while it answers, verified, and stored.
+
+use std::collections::HashSet;
+
+use bitcoin::{OutPoint, TxOut};
+
+use crate::wallet::coins::{Coin, CoinKind};
+use crate::wallet::error::Result;
+use crate::wallet::{Wallet, WalletError};
+
+/// Branches learned, and stored ones looked up, in one run.
+const A_RUN: usize = 16;
+
+impl Wallet {
+    /// Stores the branches of coins that have none yet, some a run, and forgets those of coins that were spent and have
+    /// expired since. Answers how many were stored. One that cannot be had does not stop the others: the first error is
+    /// told in the end.
+    pub(super) async fn keep_branches(&self, coins: &[Coin]) -> Result<usize> {
+        let stored = self.store.read::<_, WalletError>(|db| Ok(db.branch_outpoints()?))?;
+        let stored: HashSet<OutPoint> = stored.into_iter().collect();
+        let missing = coins.iter().filter(|coin| {
+            let off_chain = matches!(coin.kind, CoinKind::Settled | CoinKind::Preconfirmed);
+            off_chain && !coin.locked && !stored.contains(&coin.outpoint)
+        });
+        let (mut kept, mut failed) = (0, None);
+        for coin in missing.take(A_RUN) {
+            match self.learn_branch(coin).await {
+                Ok(()) => kept += 1,
+                Err(error) if error.is_released() => return Err(error),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        self.forget_branches(&stored).await?;
+        failed.map_or(Ok(kept), Err)
+    }
+
+    async fn learn_branch(&self, coin: &Coin) -> Result<()> {
+        let operator = self.net.operator().await?;
+        let vtxo = operator.vtxos_by_outpoints(&[coin.outpoint]).await?.pop().ok_or(WalletError::NotFound)?;
+        let branch = operator.branch_of(coin.outpoint).await?;
+        let output = TxOut { value: coin.amount, script_pubkey: coin.own.script.clone() };
+        self.verify_branch(&vtxo, &branch, &output, self.info()?.unit()).await?;
+        self.store.write(|db| Ok(db.put_branch(&coin.outpoint, &branch)?))
+    }
+
+    /// Branches of coins that this wallet signed away: once the old batch has expired nobody needs them.
+    async fn forget_branches(&self, stored: &HashSet<OutPoint>) -> Result<()> {
+        let left: HashSet<OutPoint> = self.exits()?.into_iter().map(|exit| exit.outpoint).collect();
+        let done = self.store.read::<_, WalletError>(|db| {
+            let mut done = Vec::new();
+            for coin in db.known_coins()?.into_iter().filter(|coin| coin.done && stored.contains(&coin.outpoint)) {
+                if db.channel_at(&coin.outpoint)?.is_none() && !left.contains(&coin.outpoint) {
+                    done.push(coin.outpoint);
+                }
+            }
+            Ok(done)
+        })?;
+        // Another part of them at every run.
+        let first = done.len().checked_sub(A_RUN).map_or(0, |rest| self.now().wall as usize % (rest + 1));
+        let some: Vec<OutPoint> = done.into_iter().skip(first).take(A_RUN).collect();
+        if some.is_empty() {
+            return Ok(());
+        }
+        let now = self.now().median_time;
+        let vtxos = self.net.operator().await?.vtxos_by_outpoints(&some).await?;
+        let gone: Vec<OutPoint> =
+            vtxos.iter().filter(|vtxo| vtxo.spent && vtxo.expires_at < now).map(|vtxo| vtxo.outpoint).collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        self.store.write(|db| gone.iter().try_for_each(|outpoint| Ok(db.delete_branch(outpoint)?)))
+    }
+}

@@ -1,0 +1,56 @@
+//! What a refusal of the operator leads to, and whether leaving on chain is worth it.
+
+use bitcoin::Amount;
+
+use crate::channel::ChannelError;
+use crate::operator::code;
+use crate::store::{ChannelRow, Role};
+use crate::wallet::error::Result;
+use crate::wallet::{ExitReason, Wallet, WalletError};
+
+/// A claim is to be confirmed within so many blocks.
+const AIM: u16 = 6;
+
+impl Wallet {
+    /// Why a channel is to be left on chain after its close or refund failed like that; `None` where trying again may
+    /// help. The operator is asked once more: one word of it is not enough.
+    pub(super) async fn leaves_after(&self, row: &ChannelRow, error: &WalletError) -> Option<ExitReason> {
+        if matches!(error, WalletError::FinalizeFailed { .. }) {
+            return Some(ExitReason::NotFinalized);
+        }
+        let loaded = self.loaded(&row.record.id).ok().filter(|_| row.hot.role == Role::Receiver)?;
+        let terms = &loaded.channel.terms;
+        let info = self.fresh_info().await.ok()?;
+        let refused = match error {
+            // It raised the delay above d1, and takes the channel no more.
+            WalletError::Operator(error) if error.is(code::INVALID_VTXO_SCRIPT) => {
+                let delay = info.unilateral_exit_delay;
+                delay.unit() == terms.d1.unit() && delay.value() > terms.d1.value()
+            }
+            // It signs no more with the key that is in the channel.
+            WalletError::Channel(ChannelError::WrongOperator { .. }) => {
+                info.check_signer(&terms.operator, self.now().unix()).is_err()
+            }
+            _ => false,
+        };
+        refused.then_some(ExitReason::OperatorRefuses)
+    }
+
+    /// Refuses to leave on chain what is worth less than that costs.
+    pub(in crate::wallet) async fn check_worth(&self, row: &ChannelRow) -> Result<()> {
+        let amount = match row.hot.role {
+            Role::Receiver => row.hot.amount(),
+            Role::Payer => row.record.capacity.checked_sub(row.hot.high).unwrap_or(Amount::ZERO),
+        };
+        let size = self.channel_info(row.clone())?.exit_vbytes;
+        let rate = self.net.chain.fees().await?.within(AIM);
+        let fee = rate.fee_vb(size).unwrap_or(Amount::MAX_MONEY);
+        match amount.checked_sub(fee) {
+            Some(left) if left > Amount::ZERO => Ok(()),
+            left => {
+                let left = left.unwrap_or(Amount::ZERO);
+                Err(WalletError::FeesLeaveTooLittle { fee, left, minimum: Amount::ONE_SAT })
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What a look means: whether a channel must be left on chain, or is gone. Which source decides what:
+//!
+//! - that a channel is on chain, and what spends it there, only the chain says;
+//! - that the operator let somebody else spend it, its books say against itself: before the locktime that is theft, and
+//!   a branch on chain settles it; afterwards it is the payer's refund, and nothing is left to defend;
+//! - what time it is the chain's last block says, and the clock only as far as a chain may lag behind it.
+//!
+//! Nothing here is done on one look: [`super::answer`] looks a second time.
+
+use bitcoin::{Amount, Txid};
+
+use super::Sight;
+use crate::channel::deadline::Margins;
+use crate::store::{ChannelRow, ChannelState, Role};
+use crate::wallet::ExitReason;
+use crate::wallet::clock::Now;
+use crate::wallet::loaded::LoadedChannel;
+
+/// A foreign spend of the branch counts as final after so many confirmations when the operator agrees, and after so
+/// many more when it cannot be asked.
+const BURIED: u32 = 6;
+const BURIED_DEEP: u32 = 144;
+
+/// What must be done about a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::wallet) enum Danger {
+    /// To be left on chain.
+    Leave(ExitReason),
+    /// The receiver has nothing to claim any more: this spent the channel.
+    Gone(Txid),
+}
+
+impl Danger {
+    /// Somebody has put the channel on chain, or what it was made from.
+    pub fn is_on_chain(self) -> bool {
+        matches!(self, Self::Leave(ExitReason::Unrolled | ExitReason::AncestorUnrolled))
+    }
+}
+
+/// The time as a look rests on it, in the channel's unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moment {
+    /// By the last block, and the clock as far as it is to be believed.
+    pub now: u64,
+    /// By the last block alone: what locktimes are compared with.
+    pub chain: u64,
+}
+
+/// When a side that has closed, but whose output is in no batch yet, must be on its way on chain: checkpoint and ark
+/// transaction come on top of the branch.
+pub(in crate::wallet) fn closed_exit_by(loaded: &LoadedChannel, now: &Now) -> u64 {
+    let record = &loaded.record;
+    let margins = Margins::of(loaded.unit(), record.batch_expiry.value());
+    let unrolling = (u64::from(record.levels) + 2).saturating_mul(margins.level);
+    loaded.expiry(now).saturating_sub(unrolling.saturating_add(margins.slack))
+}
+
+/// When a payer that has not got its money back goes on chain.
+fn payer_leaves_at(loaded: &LoadedChannel, now: &Now) -> u64 {
+    let margins = Margins::of(loaded.unit(), loaded.record.batch_expiry.value());
+    loaded.deadlines(now, None).payer_exit_by.saturating_sub(margins.level)
+}
+
+/// What a look asks for. `own`: the close that this receiver would make, or has made. `tip`: the chain's height.
+pub(super) fn danger(
+    row: &ChannelRow,
+    loaded: &LoadedChannel,
+    sight: &Sight,
+    moment: Moment,
+    own: Option<Txid>,
+    now: &Now,
+    tip: u32,
+) -> Option<Danger> {
+    let state = row.hot.state;
+    if matches!(state, ChannelState::Exiting | ChannelState::Settled | ChannelState::Refunded | ChannelState::Lost) {
+        return None;
+    }
+    if let Some(reason) = on_chain(row, sight) {
+        return Some(Danger::Leave(reason));
+    }
+    match (row.hot.role, state) {
+        (_, ChannelState::Closed) => closed(row, loaded, sight, moment, now),
+        (Role::Receiver, _) => receiver(row, loaded, sight, moment, own, now).or_else(|| cut(sight, tip)),
+        (Role::Payer, _) => payer(row, loaded, sight, moment, now),
+    }
+}
+
+/// Somebody put the channel on chain, or what it was made from.
+fn on_chain(row: &ChannelRow, sight: &Sight) -> Option<ExitReason> {
+    let (txid, _) = sight.on_chain.unrolled.filter(|(_, status)| status.is_confirmed())?;
+    Some(if txid == row.record.funding.txid { ExitReason::Unrolled } else { ExitReason::AncestorUnrolled })
+}
+
+/// The side's own output of a close must be in a batch before the old one expires.
+fn closed(row: &ChannelRow, loaded: &LoadedChannel, sight: &Sight, moment: Moment, now: &Now) -> Option<Danger> {
+    let owned = row.result.is_some_and(|result| result.outpoint.is_some());
+    let waits = owned && !sight.result_is_spent && sight.settled.is_none();
+    (waits && row.submit_answer.is_some() && moment.now >= closed_exit_by(loaded, now))
+        .then_some(Danger::Leave(ExitReason::Deadline))
+}
+
+fn receiver(
+    row: &ChannelRow,
+    loaded: &LoadedChannel,
+    sight: &Sight,
+    moment: Moment,
+    own: Option<Txid>,
+    now: &Now,
+) -> Option<Danger> {
+    let money = row.hot.amount() > Amount::ZERO;
+    let spender = sight.spent_by().filter(|txid| Some(*txid) != own);
+    if let Some(txid) = spender {
+        let locktime = u64::from(loaded.channel.terms.locktime.to_consensus_u32());
+        return match (money, sight.spend_is_final) {
+            (true, _) if moment.chain < locktime => Some(Danger::Leave(ExitReason::HostileSpend)),
+            // The operator has signed the close, and then let the payer have it.
+            (true, true) if row.submit_answer.is_some() => Some(Danger::Leave(ExitReason::NotFinalized)),
+            (_, true) => Some(Danger::Gone(txid)),
+            (_, false) => None,
+        };
+    }
+    let closes = sight.spent_by().is_some() && sight.spend_is_final;
+    (money && !closes && sight.confirmations > 0 && moment.now >= loaded.deadlines(now, None).exit_by)
+        .then_some(Danger::Leave(ExitReason::Deadline))
+}
+
+fn payer(row: &ChannelRow, loaded: &LoadedChannel, sight: &Sight, moment: Moment, now: &Now) -> Option<Danger> {
+    let money = row.hot.high < row.record.capacity;
+    // Somebody else has it for good: the close is noticed by other means, and a swept batch is taken back in a new one.
+    let ended = sight.spend_is_final || sight.vtxo().is_some_and(|vtxo| vtxo.swept);
+    if !money || ended || sight.confirmations == 0 || moment.now < payer_leaves_at(loaded, now) {
+        return None;
+    }
+    let submitted = sight.spent_by().is_some();
+    Some(Danger::Leave(if submitted { ExitReason::NotFinalized } else { ExitReason::Deadline }))
+}
+
+/// What the branch hangs on is spent by something else: the channel cannot come on chain any more.
+fn cut(sight: &Sight, tip: u32) -> Option<Danger> {
+    let spend = sight.on_chain.cut?;
+    let confirmations = spend.status.confirmations(tip);
+    let agreed = match &sight.books {
+        Some(Some(vtxo)) => vtxo.swept || vtxo.spent || vtxo.unrolled,
+        Some(None) => true,
+        None => confirmations >= BURIED_DEEP,
+    };
+    (confirmations >= BURIED && agreed).then_some(Danger::Gone(spend.txid))
+}

@@ -1,0 +1,88 @@
+//! The last moments: who must be on the way on chain by then is, without anybody else.
+
+use regtest::operator::{Action, Call, Code, Unit};
+use virtual_channels::store::ChannelState;
+use virtual_channels::wallet::{ExitReason, MaintenanceTask, WalletError};
+
+use crate::case::{CAPACITY, Case, PAID, maintained, reasons};
+
+/// The operator is gone right after the payment, for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_receiver_leaves_in_time() {
+    let case = Case::new(Unit::Blocks).await;
+    case.world.regtest.stop_operator().await;
+    let info = case.receiver.channel(&case.id).unwrap();
+    case.mine_to(info.exit_by - 1).await;
+    let report = maintained(&case.receiver).await;
+    assert!(report.exits.is_empty(), "it hopes for the operator until then");
+    assert_eq!(report.errors[0].task, MaintenanceTask::Operator);
+    case.mine_to(info.exit_by).await;
+    assert_eq!(case.left_alone(&case.receiver).await, ChannelState::Settled);
+    assert_eq!(reasons(&case.receiver), [ExitReason::Deadline]);
+    assert!(case.height().await < u64::from(info.locktime.to_consensus_u32()), "before the locktime");
+    case.has_on_chain(&case.receiver, PAID - 3_000, PAID).await;
+    assert_eq!(case.left_alone(&case.payer).await, ChannelState::Settled);
+}
+
+/// Neither can refund with a dead operator, nor did the receiver take anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_payer_leaves_in_time() {
+    let case = Case::unpaid(Unit::Blocks).await;
+    case.world.regtest.stop_operator().await;
+    let info = case.payer.channel(&case.id).unwrap();
+    case.mine_to(u64::from(info.locktime.to_consensus_u32())).await;
+    assert!(maintained(&case.payer).await.exits.is_empty());
+    case.mine_to(info.payer_exit_by).await;
+    assert_eq!(case.left_alone(&case.payer).await, ChannelState::Refunded);
+    assert_eq!(reasons(&case.payer), [ExitReason::Deadline]);
+    case.has_on_chain(&case.payer, CAPACITY - 3_000, CAPACITY).await;
+}
+
+/// The receiver submits its close and never finalizes it: the payer can neither refund nor wait for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn submitted_and_never_finalized() {
+    let case = Case::new(Unit::Blocks).await;
+    case.world.regtest.operator().await.faults().once(Call::FinalizeTx, Action::Drop);
+    let closed = case.receiver.close_channel(&case.id).await;
+    assert!(matches!(closed, Err(WalletError::OutcomeUnknown { .. })), "{closed:?}");
+    case.receiver.close().unwrap();
+    let info = case.payer.channel(&case.id).unwrap();
+    case.mine_to(u64::from(info.locktime.to_consensus_u32())).await;
+    let report = maintained(&case.payer).await;
+    assert!(report.exits.is_empty() && !report.errors.is_empty());
+    assert_eq!(case.state(&case.payer), ChannelState::Open);
+    case.mine_to(info.payer_exit_by).await;
+    assert_eq!(case.left_alone(&case.payer).await, ChannelState::Refunded);
+    assert_eq!(reasons(&case.payer), [ExitReason::NotFinalized]);
+}
+
+/// The operator raises its exit delay above d1: it takes the close no more, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_raises_its_delay() {
+    let case = Case::new(Unit::Blocks).await;
+    let info = case.receiver.channel(&case.id).unwrap();
+    let longer = u32::try_from(info.d1.value()).unwrap() + 5;
+    case.world.regtest.operator().await.change(|settings| settings.exit_delay = longer);
+    assert!(maintained(&case.receiver).await.exits.is_empty(), "not before the channel is to be closed");
+    case.mine_to(info.close_by).await;
+    let report = maintained(&case.receiver).await;
+    assert_eq!(report.exits.len(), 1, "{:?}", report.errors);
+    assert_eq!(case.left_alone(&case.receiver).await, ChannelState::Settled);
+    assert_eq!(reasons(&case.receiver), [ExitReason::OperatorRefuses]);
+}
+
+/// The same words about something else lead to nothing but another try.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_its_settings_do_not_bear_out() {
+    let case = Case::new(Unit::Blocks).await;
+    let info = case.receiver.channel(&case.id).unwrap();
+    case.mine_to(info.close_by).await;
+    let refusal = Action::Refuse(Code::InvalidVtxoScript, "exit delay is too short".into());
+    case.world.regtest.operator().await.faults().always(Call::SubmitTx, refusal);
+    let report = maintained(&case.receiver).await;
+    assert!(report.exits.is_empty());
+    assert!(report.errors.iter().any(|failed| failed.task == MaintenanceTask::Close));
+    case.world.regtest.operator().await.faults().clear();
+    maintained(&case.receiver).await;
+    assert_eq!(case.state(&case.receiver), ChannelState::Closed);
+}

@@ -1,0 +1,123 @@
+//! Others try to cheat: a wallet that does nothing but its maintenance brings the money home.
+
+use bitcoin::hashes::Hash;
+use bitcoin::{OutPoint, Txid};
+use regtest::operator::{Claim, Unit};
+use virtual_channels::store::ChannelState;
+use virtual_channels::wallet::{EventKind, ExitReason};
+
+use crate::case::{Case, PAID, maintained, reasons, told};
+
+async fn the_payer_unrolls(unit: Unit) {
+    let case = Case::new(unit).await;
+    assert!(maintained(&case.receiver).await.exits.is_empty());
+    case.publish(case.branch().nodes.into_iter().map(|node| node.tx)).await;
+    let unrolled_at = case.height().await;
+    assert_eq!(case.left_alone(&case.receiver).await, ChannelState::Settled);
+    assert_eq!(reasons(&case.receiver), [ExitReason::Unrolled]);
+    assert_eq!(told(&case.receiver, |kind| *kind == EventKind::ChannelUnrolled), 1);
+    // The exit pays for itself: no other coins are touched.
+    case.has_on_chain(&case.receiver, PAID - 1_500, PAID).await;
+    let d2 = case.receiver.channel(&case.id).unwrap().d2;
+    if unit == Unit::Blocks {
+        assert!(case.height().await < unrolled_at + d2.value(), "before the payer could take it");
+    }
+    // The payer collects its part of the same transaction.
+    assert_eq!(case.left_alone(&case.payer).await, ChannelState::Settled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_payer_unrolls_in_blocks() {
+    the_payer_unrolls(Unit::Blocks).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_payer_unrolls_in_seconds() {
+    the_payer_unrolls(Unit::Seconds).await;
+}
+
+/// The coin that a preconfirmed channel was made from appears on chain: the receiver goes on from there at once, before
+/// the operator or the payer takes what follows.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ancestor_is_unrolled() {
+    let case = Case::preconfirmed(Unit::Blocks).await;
+    assert!(maintained(&case.receiver).await.exits.is_empty());
+    let tree = case.branch().nodes.into_iter().filter(|node| !node.cosigners.is_empty());
+    case.world.regtest.stop_operator().await;
+    case.publish(tree.map(|node| node.tx)).await;
+    let funding = case.receiver.channel(&case.id).unwrap().funding;
+    assert_eq!(case.world.regtest.node().utxo(&funding).await.unwrap(), None);
+    let first = maintained(&case.receiver).await;
+    assert_eq!(first.exits.len(), 1);
+    assert_eq!(first.exits[0].reason, ExitReason::AncestorUnrolled);
+    case.world.mine(1).await;
+    maintained(&case.receiver).await;
+    case.world.mine(1).await;
+    assert!(case.world.regtest.node().utxo(&funding).await.unwrap().is_some(), "checkpoint and ark transaction");
+    assert_eq!(case.left_alone(&case.receiver).await, ChannelState::Settled);
+    assert_eq!(reasons(&case.receiver), [ExitReason::AncestorUnrolled]);
+}
+
+/// The operator's books show the channel spent by a transaction that the receiver never signed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_spends_it_in_the_books() {
+    let case = Case::new(Unit::Blocks).await;
+    let funding = case.receiver.channel(&case.id).unwrap().funding;
+    let stranger = Txid::from_byte_array([7; 32]).to_string();
+    let claim = Claim { spent: Some(true), ark_txid: Some(stranger.parse().unwrap()), ..Claim::default() };
+    case.world.regtest.operator().await.faults().claim(funding, claim);
+    let report = maintained(&case.receiver).await;
+    assert_eq!(report.exits.len(), 1);
+    assert_eq!(report.exits[0].reason, ExitReason::HostileSpend);
+    assert_eq!(case.left_alone(&case.receiver).await, ChannelState::Settled);
+    assert_eq!(reasons(&case.receiver), [ExitReason::HostileSpend]);
+}
+
+/// Nothing was received: there is nothing to defend.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_without_money_is_not_worth_a_fee() {
+    let case = Case::unpaid(Unit::Blocks).await;
+    case.publish(case.branch().nodes.into_iter().map(|node| node.tx)).await;
+    let report = maintained(&case.receiver).await;
+    assert!(report.exits.is_empty() && report.errors.is_empty(), "{:?}", report.errors);
+    assert_eq!(case.state(&case.receiver), ChannelState::Refunded);
+    assert_eq!(case.left_alone(&case.payer).await, ChannelState::Refunded);
+}
+
+/// A chain server that lies once: nothing is done that cannot be undone.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_lie_is_not_enough() {
+    let case = Case::new(Unit::Blocks).await;
+    let branch = case.branch();
+    let tip = case.world.regtest.node().tip().await.unwrap();
+    let status = format!(
+        r#"{{"confirmed":true,"block_height":{},"block_hash":"{}","block_time":{}}}"#,
+        tip.height, tip.hash, tip.time
+    );
+    for node in &branch.nodes {
+        let OutPoint { txid, vout } = node.tx.input[0].previous_output;
+        let body = format!(r#"{{"spent":true,"txid":"{}","vin":0,"status":{status}}}"#, node.tx.compute_txid());
+        case.world.regtest.esplora_lies_once(format!("/tx/{txid}/outspend/{vout}"), body);
+    }
+    let report = maintained(&case.receiver).await;
+    assert!(report.exits.is_empty() && report.changed.is_empty(), "{report:?}");
+    assert!(report.errors.is_empty(), "{:?}", report.errors);
+    assert_eq!(case.world.regtest.esplora_lies_left(), 0, "it was heard");
+    // Nor a height far ahead, once.
+    let path = format!("/block/{}", tip.hash);
+    let info = case.receiver.channel(&case.id).unwrap();
+    let block = format!(
+        r#"{{"id":"{}","height":{},"version":1,"timestamp":{},"tx_count":1,"size":1,"weight":1,"merkle_root":"{}","previousblockhash":null,"mediantime":{},"nonce":0,"bits":0,"difficulty":0.0}}"#,
+        tip.hash,
+        info.exit_by + 1,
+        tip.time,
+        Txid::all_zeros(),
+        tip.median_time,
+    );
+    case.world.regtest.stop_operator().await;
+    case.world.regtest.esplora_lies_once(path, block);
+    let report = maintained(&case.receiver).await;
+    assert!(report.exits.is_empty() && report.changed.is_empty(), "{report:?}");
+    assert_eq!(case.world.regtest.esplora_lies_left(), 0, "it was heard");
+    assert_eq!(case.state(&case.receiver), ChannelState::Open);
+}

@@ -1,0 +1,58 @@
+//! What the other side does is noticed, whoever tells it late.
+
+use regtest::operator::{Knob, Unit};
+use virtual_channels::store::ChannelState;
+use virtual_channels::wallet::EventKind;
+
+use crate::case::{Case, PAID, maintained, told};
+use crate::world::{eventually, sats};
+
+async fn refunded(case: &Case) {
+    let locktime = u64::from(case.payer.channel(&case.id).unwrap().locktime.to_consensus_u32());
+    case.mine_to(locktime).await;
+    case.payer.refund(&case.id).await.unwrap();
+}
+
+/// A receiver that came too late sees that it did; one that was never paid lost nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_payer_refunds() {
+    let case = Case::new(Unit::Blocks).await;
+    refunded(&case).await;
+    maintained(&case.receiver).await;
+    assert_eq!(case.state(&case.receiver), ChannelState::Lost);
+    let lost = |kind: &EventKind| matches!(kind, EventKind::ChannelLost { amount, .. } if *amount == sats(PAID));
+    assert_eq!(told(&case.receiver, lost), 1);
+    let report = maintained(&case.receiver).await;
+    assert!(report.errors.is_empty() && report.next_run.is_none(), "{report:?}");
+
+    let case = Case::unpaid(Unit::Blocks).await;
+    refunded(&case).await;
+    let report = maintained(&case.receiver).await;
+    assert!(report.errors.is_empty(), "{:?}", report.errors);
+    assert_eq!(case.state(&case.receiver), ChannelState::Refunded);
+    assert_eq!(told(&case.receiver, |kind| matches!(kind, EventKind::ChannelRefunded { .. })), 1);
+}
+
+/// Books that are behind: nothing is decided until they have caught up.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_indexer_lags() {
+    let case = Case::new(Unit::Blocks).await;
+    for knob in [Knob::StaleNew, Knob::StaleSpent] {
+        case.world.regtest.operator().await.faults().turn(knob);
+    }
+    let closing = tokio::spawn({
+        let (receiver, id) = (case.receiver.clone(), case.id);
+        async move { receiver.close_channel(&id).await }
+    });
+    closing.await.unwrap().unwrap();
+    for knob in [Knob::StaleSpent, Knob::StaleNew] {
+        let report = maintained(&case.payer).await;
+        assert!(report.exits.is_empty() && report.changed.is_empty(), "{report:?}");
+        case.world.regtest.operator().await.faults().release(knob);
+    }
+    eventually("the payer sees it", async || {
+        maintained(&case.payer).await;
+        case.state(&case.payer) == ChannelState::Closed
+    })
+    .await;
+}
