@@ -68,6 +68,18 @@ impl SecretKeypair {
     }
 }
 
+/// The branch of a use under the library's own purpose; none for those of BIP86.
+fn own_branch(key_use: KeyUse) -> Option<u32> {
+    match key_use {
+        KeyUse::Vtxo => Some(0),
+        KeyUse::Boarding => Some(1),
+        KeyUse::Payer => Some(2),
+        KeyUse::Receiver => Some(3),
+        KeyUse::Cosigner => Some(4),
+        KeyUse::Chain | KeyUse::Onchain | KeyUse::OnchainChange => None,
+    }
+}
+
 /// The wallet's seed.
 pub struct Keys {
     seed: Zeroizing<[u8; 64]>,
@@ -103,17 +115,37 @@ impl Keys {
     /// The key pair for one use at one index.
     pub fn keypair(&self, key_use: KeyUse, index: u32) -> Result<SecretKeypair, WalletError> {
         let hardened = |index| ChildNumber::from_hardened_idx(index).map_err(|_| WalletError::KeyDerivation);
-        let branch = match key_use {
-            KeyUse::Vtxo => 0,
-            KeyUse::Boarding => 1,
-            KeyUse::Payer => 2,
-            KeyUse::Receiver => 3,
-            KeyUse::Cosigner => 4,
-            KeyUse::Chain => return self.derive_bip86(0, 0, index),
-            KeyUse::Onchain => return self.derive_bip86(1, 0, index),
-            KeyUse::OnchainChange => return self.derive_bip86(1, 1, index),
-        };
-        self.derive(&[hardened(PURPOSE)?, hardened(self.coin())?, hardened(branch)?, hardened(index)?])
+        match (own_branch(key_use), key_use) {
+            (Some(branch), _) => {
+                self.derive(&[hardened(PURPOSE)?, hardened(self.coin())?, hardened(branch)?, hardened(index)?])
+            }
+            (None, KeyUse::OnchainChange) => self.derive_bip86(1, 1, index),
+            (None, KeyUse::Onchain) => self.derive_bip86(1, 0, index),
+            (None, _) => self.derive_bip86(0, 0, index),
+        }
+    }
+
+    /// The index below `end` of a key of this wallet.
+    pub(super) fn index_of(&self, key_use: KeyUse, key: &XOnlyPublicKey, end: u32) -> Result<Option<u32>, WalletError> {
+        let failed = |_| WalletError::KeyDerivation;
+        let hardened = |index| ChildNumber::from_hardened_idx(index).map_err(|_| WalletError::KeyDerivation);
+        let Some(branch) = own_branch(key_use) else { return Ok(None) };
+        let path = [hardened(PURPOSE)?, hardened(self.coin())?, hardened(branch)?];
+        let mut master = Xpriv::new_master(self.network.to_bitcoin(), self.seed.as_ref()).map_err(failed)?;
+        let mut branch = master.derive_priv(SECP256K1, &path).map_err(failed)?;
+        master.private_key.non_secure_erase();
+        let mut found = None;
+        for index in 0..end.min(1 << 31) {
+            let mut child = branch.derive_priv(SECP256K1, &[hardened(index)?]).map_err(failed)?;
+            let is_it = child.private_key.x_only_public_key(SECP256K1).0 == *key;
+            child.private_key.non_secure_erase();
+            if is_it {
+                found = Some(index);
+                break;
+            }
+        }
+        branch.private_key.non_secure_erase();
+        Ok(found)
     }
 
     fn derive_bip86(&self, account: u32, branch: u32, index: u32) -> Result<SecretKeypair, WalletError> {
@@ -196,6 +228,17 @@ mod tests {
             for index in 0..5 {
                 assert!(seen.insert(keys.keypair(key_use, index).unwrap().xonly()));
             }
+        }
+    }
+
+    #[test]
+    fn a_key_is_found_again() {
+        let keys = Keys::from_mnemonic(WORDS, Network::Regtest).unwrap();
+        for key_use in [KeyUse::Payer, KeyUse::Receiver, KeyUse::Vtxo] {
+            let key = keys.keypair(key_use, 17).unwrap().xonly();
+            assert_eq!(keys.index_of(key_use, &key, 18).unwrap(), Some(17));
+            assert_eq!(keys.index_of(key_use, &key, 17).unwrap(), None);
+            assert_eq!(keys.index_of(KeyUse::Cosigner, &key, 30).unwrap(), None);
         }
     }
 

@@ -44,6 +44,7 @@ mod restore;
 mod restore_channel;
 mod restore_look;
 mod restore_mark;
+mod restore_peer;
 mod restore_scan;
 mod resume;
 mod retry;

@@ -1,15 +1,26 @@
 //! After a restore: what became of the channels meanwhile, and what an exit will need.
 
+use std::time::Duration;
+
 use bitcoin::{OutPoint, Txid};
+use futures_util::StreamExt;
+use tokio::time::{Instant, timeout_at};
 
 use super::error::Result;
+use super::loaded::LoadedChannel;
 use super::restore::{FoundCoin, RestoreReport, RestoreWarning};
 use super::restore_mark::{is_restored, unmark_restored};
 use super::restore_scan::Found;
+use super::watch::WatchReport;
 use super::{Wallet, WalletError};
-use crate::channel::ChannelId;
 use crate::operator::Vtxo;
 use crate::store::{ChannelResult, ChannelState, Role};
+
+/// The longest that looking at the channels takes, and fetching branches.
+const LOOK_LIMIT: Duration = Duration::from_secs(90);
+
+/// Branches fetched together.
+const AT_ONCE: usize = 4;
 
 impl Wallet {
     /// Fills the report; what fails is a warning, since everything that cannot be found again is stored by now.
@@ -25,17 +36,7 @@ impl Wallet {
                 }
             }
         }
-        for id in report.channels.clone() {
-            match self.look_at_restored(&id, &found.vtxos).await {
-                Ok((Some(exit), _)) => report.exits.push(exit),
-                Ok((None, true)) => {}
-                Ok((None, false)) => report.warnings.push(RestoreWarning::ChannelSpent { channel_id: id }),
-                Err(error) => {
-                    let why = error.to_string();
-                    report.warnings.push(RestoreWarning::ChannelNotSeen { channel_id: id, why });
-                }
-            }
-        }
+        self.look_at_restored(report).await;
         for vtxo in found.vtxos.iter().filter(|vtxo| !vtxo.spent) {
             let outpoint = vtxo.outpoint;
             if vtxo.unrolled {
@@ -47,49 +48,88 @@ impl Wallet {
             } else if !vtxo.has_assets {
                 report.vtxos.push(FoundCoin { outpoint, amount: vtxo.amount });
             }
-            if let Err(error) = self.keep_branch(vtxo).await {
+        }
+        let until = Instant::now() + LOOK_LIMIT;
+        let kept = found.vtxos.iter().filter(|vtxo| !vtxo.spent).map(|vtxo| async move {
+            let kept = timeout_at(until, self.keep_branch(vtxo)).await;
+            (vtxo.outpoint, kept.unwrap_or(Err(WalletError::StillRunning { seconds: LOOK_LIMIT.as_secs() })))
+        });
+        let kept: Vec<_> = futures_util::stream::iter(kept).buffer_unordered(AT_ONCE).collect().await;
+        for (outpoint, kept) in kept {
+            if let Err(error) = kept {
                 report.warnings.push(RestoreWarning::BranchMissing { outpoint, why: error.to_string() });
             }
         }
     }
 
-    /// Looks at a channel of the backup: whether it is on chain, and whether it is known what became of it.
-    async fn look_at_restored(&self, id: &ChannelId, own: &[Vtxo]) -> Result<(Option<OutPoint>, bool)> {
-        let report = self.watch(id).await?;
-        if !self.store.read(|db| is_restored(db, id))? {
-            return Ok((None, true));
-        }
-        let row = self.store.read(|db| db.channel(id))?.ok_or(WalletError::NotFound)?;
-        if report.unrolled {
-            return Ok((Some(row.record.funding), true));
-        }
-        let Some(txid) = report.spent_by.filter(|_| row.hot.state == ChannelState::Open) else {
-            return Ok((None, true));
+    /// One look at all channels of the backup.
+    async fn look_at_restored(&self, report: &mut RestoreReport) {
+        let ids = report.channels.clone();
+        let looked = async {
+            let rows = self
+                .store
+                .read::<_, WalletError>(|db| ids.iter().map(|id| Ok(db.channel(id)?)).collect::<Result<Vec<_>>>())?;
+            let tip = self.observe_tip().await?;
+            let ask_operator = self.fresh_info().await.is_ok();
+            self.look_at(rows.into_iter().flatten().collect(), &tip, ask_operator, Instant::now() + LOOK_LIMIT).await
         };
-        self.end_restored(id, row.hot.role, txid, own).map(|known| (None, known))
+        let looked = match looked.await {
+            Ok(looked) => looked,
+            Err(error) => {
+                let not_seen = |channel_id| RestoreWarning::ChannelNotSeen { channel_id, why: error.to_string() };
+                return report.warnings.extend(ids.into_iter().map(not_seen));
+            }
+        };
+        for (channel_id, look) in looked {
+            if let Err(error) = look.and_then(|look| self.note_restored(&look, report)) {
+                report.warnings.push(RestoreWarning::ChannelNotSeen { channel_id, why: error.to_string() });
+            }
+        }
     }
 
-    /// A channel that this wallet had ended itself, before it was lost: the receiver's close pays its script in the
-    /// terms, the payer's refund pays the whole capacity to a script that nobody else knew.
-    fn end_restored(&self, id: &ChannelId, role: Role, txid: Txid, own: &[Vtxo]) -> Result<bool> {
-        let loaded = self.loaded(id)?;
-        let terms = &loaded.channel.terms;
-        let mut outputs = own.iter().filter(|vtxo| vtxo.outpoint.txid == txid);
-        let (result, state) = match role {
-            Role::Receiver => {
-                (outputs.find(|vtxo| vtxo.script == terms.receiver.ark_payout.script()), ChannelState::Closed)
+    fn note_restored(&self, look: &WatchReport, report: &mut RestoreReport) -> Result<()> {
+        let id = look.channel_id;
+        let (row, waits) = self
+            .store
+            .read::<_, WalletError>(|db| Ok((db.channel(&id)?.ok_or(WalletError::NotFound)?, is_restored(db, &id)?)))?;
+        if look.unrolled {
+            report.exits.push(row.record.funding);
+        } else if waits && look.spent_by.is_some() && row.hot.state == ChannelState::Open {
+            report.warnings.push(RestoreWarning::ChannelSpent { channel_id: id });
+        }
+        Ok(())
+    }
+
+    /// A restored channel that the books show spent may have been ended by this very wallet before it was lost: the
+    /// receiver's close pays its script in the terms, the payer's refund pays the whole capacity to an own script.
+    /// Answers whether that is so.
+    pub(super) async fn note_ended_before(&self, loaded: &LoadedChannel, txid: Txid) -> Result<bool> {
+        let (id, terms) = (loaded.channel.id, &loaded.channel.terms);
+        let outpoints = [OutPoint::new(txid, 0), OutPoint::new(txid, 1)];
+        let outputs = self.net.operator().await?.vtxos_by_outpoints(&outpoints).await?;
+        let is_own = |vtxo: &Vtxo| match loaded.record.role {
+            Role::Receiver => Ok(vtxo.script == terms.receiver.ark_payout.script()),
+            Role::Payer if vtxo.amount == terms.capacity => {
+                Ok::<_, WalletError>(self.store.read(|db| db.script(&vtxo.script))?.is_some())
             }
-            Role::Payer => (outputs.find(|vtxo| vtxo.amount == terms.capacity), ChannelState::Refunded),
+            Role::Payer => Ok(false),
         };
-        let Some(result) = result else { return Ok(false) };
-        let outpoint = Some(result.outpoint);
-        self.store.write::<_, WalletError>(|db| {
-            db.set_state(id, &[ChannelState::Open], state)?;
-            db.set_result(id, &ChannelResult { txid, outpoint })?;
-            unmark_restored(db, id)
-        })?;
-        self.unload(id);
-        Ok(true)
+        let state = match loaded.record.role {
+            Role::Receiver => ChannelState::Closed,
+            Role::Payer => ChannelState::Refunded,
+        };
+        for vtxo in &outputs {
+            if is_own(vtxo)? {
+                self.store.write::<_, WalletError>(|db| {
+                    db.set_state(&id, &[ChannelState::Open], state)?;
+                    db.set_result(&id, &ChannelResult { txid, outpoint: Some(vtxo.outpoint) })?;
+                    unmark_restored(db, &id)
+                })?;
+                self.unload(&id);
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Fetches and stores the branch of an own VTXO: with it the VTXO can be taken on chain when the operator is gone.

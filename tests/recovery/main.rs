@@ -3,6 +3,9 @@
 #[path = "../common/pair.rs"]
 #[allow(dead_code)]
 mod pair;
+#[path = "../exits/stage.rs"]
+#[allow(dead_code)]
+mod stage;
 #[path = "../stories/world.rs"]
 #[allow(dead_code)]
 mod world;
@@ -11,5 +14,7 @@ mod backups;
 mod catching_up;
 mod decoding;
 mod killed;
+mod leaving;
 mod lost;
 mod mnemonic;
+mod peers;
