@@ -71,7 +71,10 @@ impl Wallet {
                 .read::<_, WalletError>(|db| ids.iter().map(|id| Ok(db.channel(id)?)).collect::<Result<Vec<_>>>())?;
             let tip = self.observe_tip().await?;
             let ask_operator = self.fresh_info().await.is_ok();
-            self.look_at(rows.into_iter().flatten().collect(), &tip, ask_operator, Instant::now() + LOOK_LIMIT).await
+            let rows = rows.into_iter().flatten().collect();
+            let until = Instant::now() + LOOK_LIMIT;
+            // What somebody has put on chain is answered at once; the rest is for maintenance.
+            self.look_and_answer(rows, &tip, ask_operator, until, |danger| danger.is_on_chain()).await
         };
         let looked = match looked.await {
             Ok(looked) => looked,
