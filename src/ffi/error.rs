@@ -236,6 +236,13 @@ pub enum WalletError {
         /// The stored payment, as text.
         stored_payment: String,
     },
+    /// The channel came out of a backup: show the receiver's latest payment to `catch_up` first, or call `pay_from_zero` where
+    /// the receiver says that nothing was paid.
+    #[error("channel {channel_id} was restored: its receiver's latest payment must be shown before it pays again")]
+    CatchUpNeeded {
+        /// The channel.
+        channel_id: String,
+    },
     /// The payment is for another channel than the one it was given for.
     #[error("payment is for channel {got}, not {expected}")]
     OtherChannel {
@@ -275,6 +282,26 @@ pub enum WalletError {
         /// What is needed, fees included.
         needed: Sats,
         /// What can be spent now.
+        available: Sats,
+    },
+    /// Confirmed coins of the on-chain wallet that pay fees are missing: pay to its address, then go on.
+    #[error("{needed} sats in confirmed coins are needed for fees on chain, {available} can be used: pay to {address}")]
+    InsufficientFeeCoins {
+        /// What is needed.
+        needed: Sats,
+        /// What can be used now.
+        available: Sats,
+        /// The on-chain address of this wallet.
+        address: String,
+    },
+    /// Exits under way keep on-chain coins for their fees.
+    #[error("{exits} exits under way keep {reserved} sats on chain for their fees, {available} can be sent")]
+    ReservedForExits {
+        /// Exits under way.
+        exits: u64,
+        /// What is kept for them.
+        reserved: Sats,
+        /// What can be sent.
         available: Sats,
     },
     /// Less than the operator or the network lets through.
@@ -475,6 +502,12 @@ pub enum WalletError {
     OtherWallet {
         /// What is different.
         reason: String,
+    },
+    /// The backup was made with another mnemonic, network or operator.
+    #[error("the backup is of another {what}")]
+    OtherBackup {
+        /// What is different.
+        what: String,
     },
     /// Some other file lies there; it stays as it is.
     #[error("the file is not a wallet database")]

@@ -4,7 +4,7 @@ use super::{Sats, WalletError};
 use crate::chain::ChainError;
 use crate::channel::{ChannelError, ChannelUpdate, UpdateMessage};
 use crate::operator::OperatorError;
-use crate::store::{ChannelState, StoreError};
+use crate::store::StoreError;
 use crate::wallet;
 
 impl From<wallet::WalletError> for WalletError {
@@ -24,11 +24,11 @@ impl From<wallet::WalletError> for WalletError {
             E::InsufficientFunds { needed, available } => {
                 Self::InsufficientFunds { needed: needed.into(), available: available.into() }
             }
-            E::InsufficientFeeCoins { needed, available, .. } => {
-                Self::InsufficientFunds { needed: needed.into(), available: available.into() }
+            E::InsufficientFeeCoins { needed, available, address } => {
+                Self::InsufficientFeeCoins { needed: needed.into(), available: available.into(), address }
             }
-            E::ReservedForExits { reserved, available, .. } => {
-                Self::InsufficientFunds { needed: reserved.into(), available: available.into() }
+            E::ReservedForExits { exits, reserved, available } => {
+                Self::ReservedForExits { exits: exits as u64, reserved: reserved.into(), available: available.into() }
             }
             E::AmountTooSmall { amount, minimum } => {
                 Self::AmountTooSmall { amount: amount.into(), minimum: minimum.into() }
@@ -81,10 +81,8 @@ impl From<wallet::WalletError> for WalletError {
             E::NotOpened { why } => Self::NotOpened { reason: why },
             E::InvalidPaymentId { limit } => Self::InvalidPaymentId { limit: limit as u64 },
             E::StillRunning { seconds } => Self::StillRunning { seconds },
-            E::OtherBackup { .. } => Self::OtherWallet { reason: text },
-            E::CatchUpNeeded { channel_id } => {
-                Self::WrongState { channel_id: channel_id.to_string(), state: ChannelState::Open.into(), what: text }
-            }
+            E::OtherBackup { what } => Self::OtherBackup { what: what.into() },
+            E::CatchUpNeeded { channel_id } => Self::CatchUpNeeded { channel_id: channel_id.to_string() },
             E::TooMany { limit } => Self::TooMany { limit: limit as u64 },
         }
     }

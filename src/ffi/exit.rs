@@ -1,28 +1,10 @@
 //! Leaving on chain, when the operator is gone or does not play fair.
 
+use super::event::ExitReason;
 use super::records::TimeUnit;
 use super::{Sats, Wallet, WalletError};
 use crate::channel::ChannelId;
 use crate::wallet;
-
-/// Why something is left on chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
-pub enum ExitReason {
-    /// The app asked for it.
-    Asked,
-    /// The last moment for it had come.
-    Deadline,
-    /// Somebody put the channel on chain.
-    Unrolled,
-    /// Somebody put a coin on chain that the channel was made from.
-    AncestorUnrolled,
-    /// The operator's books show the channel spent by a transaction that this wallet did not sign.
-    HostileSpend,
-    /// A transaction was submitted and never finalized.
-    NotFinalized,
-    /// The operator refuses for good what would be cheaper.
-    OperatorRefuses,
-}
 
 /// How far an exit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
@@ -109,21 +91,6 @@ pub struct ExitInfo {
     pub problem: Option<ExitProblem>,
 }
 
-impl From<wallet::ExitReason> for ExitReason {
-    fn from(reason: wallet::ExitReason) -> Self {
-        use wallet::ExitReason as R;
-        match reason {
-            R::Asked => Self::Asked,
-            R::Deadline => Self::Deadline,
-            R::Unrolled => Self::Unrolled,
-            R::AncestorUnrolled => Self::AncestorUnrolled,
-            R::HostileSpend => Self::HostileSpend,
-            R::NotFinalized => Self::NotFinalized,
-            R::OperatorRefuses => Self::OperatorRefuses,
-        }
-    }
-}
-
 impl From<wallet::ExitStage> for ExitStage {
     fn from(stage: wallet::ExitStage) -> Self {
         use wallet::ExitStage as S;
@@ -179,12 +146,6 @@ impl Wallet {
     pub async fn exit_channel(&self, channel_id: String) -> Result<ExitInfo, WalletError> {
         let id: ChannelId = channel_id.parse()?;
         self.flow("exit_channel", move |wallet| async move { Ok(wallet.exit_channel(&id).await?.into()) }).await
-    }
-
-    /// Leaves with all VTXOs of the wallet itself on chain, each by the branch that is stored. For an operator that is
-    /// gone for good; otherwise [`Wallet::withdraw`] is cheaper.
-    pub async fn exit_coins(&self) -> Result<Vec<ExitInfo>, WalletError> {
-        self.flow("exit_coins", |wallet| async move { Ok(all(wallet.exit_coins().await?)) }).await
     }
 
     /// Takes every exit as far as it goes now. Needs only the chain. One that fails does not stop the others: see

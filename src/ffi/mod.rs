@@ -13,11 +13,14 @@ mod clock;
 mod error;
 mod error_from;
 mod event;
+mod exit;
 mod invite;
 mod listener;
 mod log;
 mod maintain;
+mod onchain;
 mod records;
+mod recovery;
 mod runtime;
 mod told;
 mod wallet;
@@ -26,12 +29,15 @@ pub use amount::Sats;
 pub use clock::Clock;
 pub use error::WalletError;
 pub use event::{Event, EventKind, Step};
+pub use exit::{ExitInfo, ExitProblem, ExitStage};
 pub use invite::{Acceptance, FundingChoice, InviteRequest, Proposal, ProposeRequest, Quote};
 pub use listener::ListenerError;
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
 pub use maintain::{ChannelChange, MaintenanceError, MaintenanceReport, MaintenanceTask};
+pub use onchain::{OnchainBalance, OnchainQuote};
 pub use records::{
     Balance, ChannelInfo, ChannelState, FundingKind, LastBalance, Network, Parsed, Payment, ReceiveResult, Received,
     ResumeReport, Role, Settlement, TimeUnit, WalletConfig, WatchReport,
 };
+pub use recovery::{FoundCoin, RestoreReport, RestoreWarning, Restored, restore_wallet};
 pub use wallet::{Wallet, generate_mnemonic};

@@ -27,7 +27,7 @@ pub fn generate_mnemonic() -> Result<String, WalletError> {
 pub struct Wallet {
     pub(super) inner: wallet::Wallet,
     /// Where the app brought one.
-    clock: Option<Arc<AskedClock>>,
+    pub(super) clock: Option<Arc<AskedClock>>,
     pub(super) runtime: Runtime,
 }
 
@@ -67,7 +67,7 @@ impl Wallet {
     }
 
     /// SQLite and signatures, off the caller's thread.
-    fn local<T: Send + 'static>(
+    pub(super) fn local<T: Send + 'static>(
         &self,
         work: impl FnOnce(&wallet::Wallet) -> Result<T, WalletError> + Send + 'static,
     ) -> Boxed<T> {
