@@ -1,7 +1,10 @@
 //! Maintenance, for WorkManager and BGTaskScheduler.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::records::{ChannelState, Settlement};
-use super::{Wallet, WalletError};
+use super::{ExitInfo, Sats, Wallet, WalletError};
 use crate::wallet;
 
 /// What a run of [`Wallet::maintain`] came to.
@@ -13,8 +16,14 @@ pub struct MaintenanceReport {
     pub left: u64,
     /// Channels that are in another state than before.
     pub changed: Vec<ChannelChange>,
-    /// What was settled.
+    /// What was settled, renewed coins too.
     pub settled: Option<Settlement>,
+    /// The operator's fee for what should be settled, where it asks more than that is worth: nothing was settled then.
+    pub fee_refused: Option<Sats>,
+    /// All exits under way, and those that ended in this run.
+    pub exits: Vec<ExitInfo>,
+    /// Coins whose way on chain was learned in this run: they can be taken out without the operator from now on.
+    pub kept: u64,
     /// What failed; the rest was done all the same.
     pub errors: Vec<MaintenanceError>,
     /// When to run again at the latest, in unix seconds: the earliest deadline less a safe margin, or soon when something
@@ -74,6 +83,9 @@ impl From<wallet::MaintenanceReport> for MaintenanceReport {
             left: report.left as u64,
             changed: report.changed.into_iter().map(ChannelChange::from).collect(),
             settled: report.settled.map(Settlement::from),
+            fee_refused: report.fee_refused.map(Sats::from),
+            exits: report.exits.into_iter().map(ExitInfo::from).collect(),
+            kept: report.kept as u64,
             errors: report.errors.into_iter().map(MaintenanceError::from).collect(),
             next_run: report.next_run,
         }
@@ -109,7 +121,8 @@ impl From<wallet::MaintenanceError> for MaintenanceError {
 impl Wallet {
     /// Does what is due, for a task in the background: goes on with what was interrupted, looks at every channel that
     /// has not ended, closes those that take no more payments (receiver), takes back those whose locktime has passed
-    /// (payer), and settles what waits or expires soon, where it is worth the fee.
+    /// (payer), leaves on chain what is not safe otherwise and goes on with exits, and settles what waits or expires
+    /// soon, where it is worth the fee. With the operator away it does all that the chain is enough for.
     ///
     /// What fails is in the report and does not stop the rest. Ends within about five minutes whoever does not answer;
     /// what takes longer goes on by itself. May be called twice at once, and beside everything else. `next_run` says
@@ -120,5 +133,18 @@ impl Wallet {
         let inner = self.inner.clone();
         self.runtime.detach(async move { inner.idle().await });
         report
+    }
+
+    /// Follows the operator's news of this wallet's scripts and the chain's tip, and does at once what
+    /// [`Wallet::maintain`] does now and then: the same events come, promptly. For an app in the foreground. Ends when the
+    /// caller goes away, or with `Closed` when the wallet is closed. Servers that do not answer are asked again with
+    /// growing pauses; while the database is released it waits.
+    #[uniffi::method(default(poll_seconds = 30))]
+    pub async fn live(self: Arc<Self>, poll_seconds: u64) -> Result<(), WalletError> {
+        let (inner, runtime) = (self.inner.clone(), self.runtime.clone());
+        // Who follows does not keep the wallet open.
+        drop(self);
+        let poll = Duration::from_secs(poll_seconds.max(1));
+        runtime.wait(async move { Ok(Box::pin(inner.live(poll)).await?) }).await
     }
 }

@@ -8,6 +8,7 @@ use super::records::WalletConfig;
 use super::runtime::Runtime;
 use super::{Sats, Wallet, WalletError, told};
 use crate::channel::ChannelId;
+use crate::channel::message::Offer;
 use crate::wallet;
 
 /// A wallet made again, and what was found.
@@ -176,5 +177,21 @@ impl Wallet {
     pub async fn pay_from_zero(&self, channel_id: String) -> Result<(), WalletError> {
         let id: ChannelId = channel_id.parse()?;
         self.local(move |wallet| Ok(wallet.pay_from_zero(&id)?)).await
+    }
+
+    /// The channel in a text, for the other side of it that has lost its file: all that [`Wallet::recover_channel`] needs,
+    /// beside the latest payment. No network.
+    pub async fn describe_channel(&self, channel_id: String) -> Result<String, WalletError> {
+        let id: ChannelId = channel_id.parse()?;
+        self.local(move |wallet| Ok(wallet.describe_channel(&id)?.to_text()?)).await
+    }
+
+    /// Takes back a channel that the other side describes ([`Wallet::describe_channel`]); answers its id. Nothing of the
+    /// description is believed: the keys in it must be this wallet's, and the VTXO is verified. It goes on as one out of
+    /// a backup does.
+    pub async fn recover_channel(&self, description: String) -> Result<String, WalletError> {
+        let offer = Offer::parse(&description)?;
+        self.flow("recover_channel", move |wallet| async move { Ok(wallet.recover_channel(&offer).await?.to_string()) })
+            .await
     }
 }
