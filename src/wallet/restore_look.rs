@@ -50,8 +50,9 @@ impl Wallet {
             }
         }
         let until = Instant::now() + LOOK_LIMIT;
-        let kept = found.vtxos.iter().filter(|vtxo| !vtxo.spent).map(|vtxo| async move {
-            let kept = timeout_at(until, self.keep_branch(vtxo)).await;
+        let unspent: Vec<Vtxo> = found.vtxos.iter().filter(|vtxo| !vtxo.spent).cloned().collect();
+        let kept = unspent.into_iter().map(|vtxo| async move {
+            let kept = timeout_at(until, self.keep_branch(&vtxo)).await;
             (vtxo.outpoint, kept.unwrap_or(Err(WalletError::StillRunning { seconds: LOOK_LIMIT.as_secs() })))
         });
         let kept: Vec<_> = futures_util::stream::iter(kept).buffer_unordered(AT_ONCE).collect().await;
