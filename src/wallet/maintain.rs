@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::coins::Coin;
 use super::error::Result;
 use super::settle_due::Settled;
-use super::{ExitInfo, Settlement, Wallet, WalletError};
+use super::{ExitInfo, ExitReason, Settlement, Wallet, WalletError};
 use crate::chain::Tip;
 use crate::channel::{ChannelId, Unit};
 use crate::store::{ChannelRow, ChannelState, FlowKind, Role};
@@ -237,12 +237,26 @@ impl Run {
             self.exits = self.wallet.exits()?;
             return Ok(());
         }
+        self.begin_missing_exits()?;
         let wallet = self.wallet.clone();
         let advanced = self.to_its_end(async move { wallet.advance_exits().await }).await;
         self.exits = match self.note(MaintenanceTask::Exit, None, advanced) {
             Some(exits) => exits,
             None => self.wallet.exits()?,
         };
+        Ok(())
+    }
+
+    /// Channels that are on chain, with no exit in the journal: one that was restored, say.
+    fn begin_missing_exits(&mut self) -> Result<()> {
+        let wallet = self.wallet.clone();
+        let under_way: HashSet<ChannelId> = wallet.exits()?.into_iter().filter_map(|exit| exit.channel_id).collect();
+        let rows = wallet.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
+        let is_left = |row: &ChannelRow| row.hot.state == ChannelState::Exiting && !under_way.contains(&row.record.id);
+        for row in rows.iter().filter(|row| is_left(row)) {
+            let begun = wallet.begin_exit(&row.record.id, ExitReason::Unrolled);
+            self.note(MaintenanceTask::Exit, Some(row.record.id), begun);
+        }
         Ok(())
     }
 

@@ -67,6 +67,11 @@ async fn fetch(operator: &Operator, channel: &Channel, ark_txid: Txid) -> Result
     Ok(AnswerData { ark: ark.to_string(), checkpoints: vec![checkpoint.to_string()] })
 }
 
+/// Whether the operator shows a close of the channel with the signatures of all three.
+pub(super) async fn is_signed_close(operator: &Operator, channel: &Channel, ark_txid: Txid) -> bool {
+    fetch(operator, channel, ark_txid).await.is_ok()
+}
+
 /// What [`fetch`] stored, as it goes on chain: checkpoint, then ark transaction.
 pub(super) fn signed_close(channel: &Channel, stored: &AnswerData) -> Result<Vec<Transaction>> {
     let corrupt = || WalletError::CorruptFlow { what: "a close that was seen" };

@@ -5,7 +5,7 @@ use regtest::operator::Unit;
 use virtual_channels::channel::branch::Branch;
 use virtual_channels::channel::{ChannelId, Unit as DelayUnit};
 use virtual_channels::store::{ChannelState, Store};
-use virtual_channels::wallet::{EventKind, ExitReason, ExitStage, MaintenanceReport, Wallet};
+use virtual_channels::wallet::{Clock, EventKind, ExitReason, ExitStage, MaintenanceReport, Wallet};
 
 use crate::world::{World, eventually, pay, sats};
 
@@ -119,6 +119,15 @@ impl Case {
     pub async fn has_on_chain(&self, wallet: &Wallet, least: u64, most: u64) {
         let balance = wallet.onchain_balance().await.unwrap().confirmed;
         assert!(balance > sats(FEES + least) && balance < sats(FEES + most), "{balance}");
+    }
+}
+
+/// A clock that stands still.
+pub struct Stopped(pub u64);
+
+impl Clock for Stopped {
+    fn now(&self) -> u64 {
+        self.0
     }
 }
 

@@ -1,26 +1,17 @@
 //! A phone's clock that is wrong does nothing that cannot be undone: the chain says what time it is.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use regtest::operator::Unit;
 use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{Clock, ExitReason, SystemClock, Wallet};
 
-use crate::case::{Case, maintained, reasons};
+use crate::case::{Case, Stopped, maintained, reasons};
 use crate::world::World;
 
 const DAY: u64 = 86_400;
 
-struct Wrong(AtomicU64);
-
-impl Clock for Wrong {
-    fn now(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-async fn with_clock(case: &Case, clock: Arc<Wrong>) -> Wallet {
+async fn with_clock(case: &Case, clock: Arc<Stopped>) -> Wallet {
     case.receiver.close().unwrap();
     let mut config = case.world.config("receiver");
     config.clock = clock;
@@ -33,7 +24,7 @@ async fn a_clock_that_is_days_ahead() {
     case.world.regtest.stop_operator().await;
     let now = SystemClock::default().now();
     let exit_by = case.receiver.channel(&case.id).unwrap().exit_by;
-    let clock = Arc::new(Wrong(AtomicU64::new(exit_by + 3 * DAY)));
+    let clock = Arc::new(Stopped(exit_by + 3 * DAY));
     assert!(exit_by > now + 7 * 3_600, "{exit_by} is far enough off");
     let receiver = with_clock(&case, clock).await;
     for _ in 0..2 {
@@ -47,7 +38,7 @@ async fn a_clock_that_is_days_ahead() {
 async fn a_clock_that_was_set_back() {
     let case = Case::new(Unit::Seconds).await;
     case.world.regtest.stop_operator().await;
-    let receiver = with_clock(&case, Arc::new(Wrong(AtomicU64::new(DAY)))).await;
+    let receiver = with_clock(&case, Arc::new(Stopped(DAY))).await;
     assert!(maintained(&receiver).await.exits.is_empty());
     let tip = case.world.regtest.node().tip().await.unwrap();
     let exit_by = receiver.channel(&case.id).unwrap().exit_by;

@@ -2,10 +2,10 @@
 
 use regtest::operator::{Knob, Unit};
 use virtual_channels::store::ChannelState;
-use virtual_channels::wallet::EventKind;
+use virtual_channels::wallet::{EventKind, Wallet};
 
-use crate::case::{Case, PAID, maintained, told};
-use crate::world::{eventually, sats};
+use crate::case::{Case, PAID, maintained, reasons, told};
+use crate::world::{World, eventually, pay, sats};
 
 async fn refunded(case: &Case) {
     let locktime = u64::from(case.payer.channel(&case.id).unwrap().locktime.to_consensus_u32());
@@ -55,4 +55,22 @@ async fn the_indexer_lags() {
         case.state(&case.payer) == ChannelState::Closed
     })
     .await;
+}
+
+/// A close that this phone did not make, with its own signature: another phone with the same words did. That is no theft.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_phone_closed_it() {
+    let case = Case::new(Unit::Blocks).await;
+    case.receiver.close().unwrap();
+    std::fs::copy(case.world.path("receiver"), case.world.path("other phone")).unwrap();
+    let other = Wallet::open(case.world.config("other phone"), &World::mnemonic("receiver")).await.unwrap();
+    let receiver = case.world.wallet("receiver").await;
+    // The other one has taken more meanwhile.
+    pay(&case.payer, &other, &case.id, 1_000, "two");
+    let txid = other.close_channel(&case.id).await.unwrap();
+    let report = maintained(&receiver).await;
+    assert!(report.exits.is_empty(), "{report:?}");
+    let info = receiver.channel(&case.id).unwrap();
+    assert_eq!((info.state, info.result), (ChannelState::Closed, Some(txid)));
+    assert_eq!(reasons(&receiver), []);
 }

@@ -21,6 +21,9 @@ use crate::wallet::loaded::LoadedChannel;
 const BURIED: u32 = 6;
 const BURIED_DEEP: u32 = 144;
 
+/// Blocks that a payer waits for the receiver to go on with a branch that is on its way on chain.
+const PATIENCE: u32 = 3;
+
 /// What must be done about a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::wallet) enum Danger {
@@ -75,7 +78,7 @@ pub(super) fn danger(
     if matches!(state, ChannelState::Exiting | ChannelState::Settled | ChannelState::Refunded | ChannelState::Lost) {
         return None;
     }
-    if let Some(reason) = on_chain(row, sight) {
+    if let Some(reason) = on_chain(row, sight, tip) {
         return Some(Danger::Leave(reason));
     }
     match (row.hot.role, state) {
@@ -85,10 +88,15 @@ pub(super) fn danger(
     }
 }
 
-/// Somebody put the channel on chain, or what it was made from.
-fn on_chain(row: &ChannelRow, sight: &Sight) -> Option<ExitReason> {
-    let (txid, _) = sight.on_chain.unrolled.filter(|(_, status)| status.is_confirmed())?;
-    Some(if txid == row.record.funding.txid { ExitReason::Unrolled } else { ExitReason::AncestorUnrolled })
+/// Somebody put the channel on chain, or what it was made from. The payer leaves the receiver time to go on from there:
+/// both would pay for the same transactions.
+fn on_chain(row: &ChannelRow, sight: &Sight, tip: u32) -> Option<ExitReason> {
+    let (txid, status) = sight.on_chain.unrolled.filter(|(_, status)| status.is_confirmed())?;
+    if txid == row.record.funding.txid {
+        return Some(ExitReason::Unrolled);
+    }
+    let patience = if row.hot.role == Role::Payer { PATIENCE } else { 0 };
+    (status.confirmations(tip) > patience).then_some(ExitReason::AncestorUnrolled)
 }
 
 /// The side's own output of a close must be in a batch before the old one expires.

@@ -1,6 +1,6 @@
 //! What follows from a look.
 
-use bitcoin::Txid;
+use bitcoin::{OutPoint, Txid};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Sight, WatchReport};
@@ -94,7 +94,13 @@ impl Wallet {
     /// The operator's books say that the VTXO is spent, for good. For the payer that is the receiver's close.
     async fn note_spent(&self, row: &ChannelRow, vtxo: &Vtxo, txid: Txid) -> Result<()> {
         let id = row.record.id;
-        if !super::awaits_close(row) || vtxo.ark_txid.is_none() {
+        if vtxo.ark_txid.is_none() {
+            return Ok(());
+        }
+        if row.hot.role == Role::Receiver {
+            return self.note_closed_elsewhere(row, txid).await;
+        }
+        if !super::awaits_close(row) {
             return Ok(());
         }
         let refund = crate::wallet::refund::refund_flow(&id);
@@ -115,6 +121,30 @@ impl Wallet {
             if let Some(transactions) = &seen.transactions {
                 db.set_submit_answer(&id, &crate::wallet::batch::encode(transactions)?)?;
             }
+            self.push_event(db, Some(&id), &EventKind::ChannelClosed { txid })
+        })?;
+        self.events.ring();
+        Ok(())
+    }
+
+    /// A close that carries this receiver's own signature, and that this phone did not make: another one with the same
+    /// seed did. That is no theft.
+    async fn note_closed_elsewhere(&self, row: &ChannelRow, txid: Txid) -> Result<()> {
+        let id = row.record.id;
+        let close = crate::wallet::close::close_flow(&id);
+        let begun = self.store.read::<_, WalletError>(|db| Ok(db.flow(&close)?.is_some()))?;
+        let loaded = self.loaded(&id)?;
+        if !super::may_be_spent(row) || begun && self.own_close(row, &loaded)? == Some(txid) {
+            return Ok(()); // What this phone has begun ends by itself.
+        }
+        if !crate::wallet::seen_close::is_signed_close(self.net.operator().await?, &loaded.channel, txid).await {
+            return Ok(());
+        }
+        self.store.write(|db| {
+            let from = [ChannelState::Confirming, ChannelState::Open, ChannelState::Closing];
+            db.set_state(&id, &from, ChannelState::Closed)?;
+            db.set_result(&id, &ChannelResult { txid, outpoint: Some(OutPoint::new(txid, 0)) })?;
+            db.delete_flow(&close)?;
             self.push_event(db, Some(&id), &EventKind::ChannelClosed { txid })
         })?;
         self.events.ring();
