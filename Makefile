@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo kotlin-demo swift-demo test bench bindings docs fmt size test-arm64 ios-lib android-check
+.PHONY: help demo kotlin-demo swift-demo test fuzz bench bindings docs fmt size test-arm64 ios-lib android-check
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/virtual-channels
 ifndef CARGO_TARGET_DIR
@@ -46,6 +46,10 @@ swift-demo: ## two wallets in a terminal through the view models of the apps, in
 
 test: ## formatting, lints, licences, all Rust, Kotlin and Swift tests
 	@scripts/test.sh
+
+fuzz: ## coverage-guided fuzzing, MINUTES=1 each target (TARGET=x: only that one); docs/fuzzing.md
+	@scripts/prepare.sh rust fuzz
+	@scripts/fuzz.sh $(or $(MINUTES),1) $(TARGET)
 
 bench: ## the figures, also in target/bench.json
 	@scripts/prepare.sh rust

@@ -10,6 +10,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/virtual-channels
 cargo_deny=0.20.2
 cargo_bloat=0.12.1
+cargo_fuzz=0.13.2
 rust=1.95
 java=17
 missing=()
@@ -112,6 +113,18 @@ need_bloat() {
     rm -rf "$root/build"
 }
 
+need_fuzz() {
+    # libFuzzer is C++.
+    have g++ || have clang++ || debian "a C++ compiler" g++
+    local root=$cache/cargo-fuzz
+    [ "$("$root/bin/cargo-fuzz" --version 2>/dev/null)" = "cargo-fuzz $cargo_fuzz" ] && return 0
+    have cargo || return 0
+    say "building cargo-fuzz $cargo_fuzz, once, into $root"
+    CARGO_TARGET_DIR="$root/build" cargo install --locked --root "$root" --version "$cargo_fuzz" cargo-fuzz >&2 ||
+        missing+=("cargo-fuzz $cargo_fuzz (cargo install failed)")
+    rm -rf "$root/build"
+}
+
 need_arm64() {
     have aarch64-linux-gnu-gcc || debian "a C compiler for arm64" gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 }
@@ -131,7 +144,7 @@ need_strace() { have strace || [ "$(uname)" != Linux ] || debian strace strace; 
 
 for need in "$@"; do
     case $need in
-        rust | lint | deny | bitcoind | kotlin | swift | strace | bloat | arm64 | qemu | clang | headers) "need_$need" ;;
+        rust | lint | deny | bitcoind | kotlin | swift | strace | bloat | fuzz | arm64 | qemu | clang | headers) "need_$need" ;;
         *) say "unknown need: $need"; exit 2 ;;
     esac
 done

@@ -3,7 +3,7 @@
 //! It is what a unilateral exit broadcasts, level by level. Nothing of it is believed: every input must spend an
 //! output of the branch or of a commitment transaction, and every signature is verified.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bitcoin::secp256k1::PublicKey;
 use bitcoin::sighash::{Prevouts, SighashCache};
@@ -110,6 +110,7 @@ impl Branch {
         }
         // Outputs of the branch so far, with the level of their transaction and whether it is of a batch tree.
         let mut outputs: HashMap<OutPoint, (TxOut, usize, bool)> = HashMap::new();
+        let mut spent = HashSet::new();
         let mut commitments = Vec::new();
         let mut report = BranchReport { levels: 0, weight: 0, commitments: Vec::new(), expiry: None };
         for node in &self.nodes {
@@ -120,6 +121,10 @@ impl Branch {
             let mut level = 0;
             for input in &node.tx.input {
                 let outpoint = input.previous_output;
+                // The chain takes one of two spends only, and none of a transaction that spends the same output twice.
+                if !spent.insert(outpoint) {
+                    return Err(refuse(format!("{outpoint} is spent twice")));
+                }
                 let (prevout, parent_level) = match outputs.get(&outpoint) {
                     Some((prevout, level, parent_in_tree)) => {
                         if in_tree && !parent_in_tree {

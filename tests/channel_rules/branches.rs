@@ -337,3 +337,31 @@ fn witnesses_that_are_not_exactly_the_signatures() {
         with(&|witness| witness.extend(std::iter::repeat_n(vec![7; 64], 1_000)));
     }
 }
+
+#[test]
+fn what_is_spent_twice_is_no_way_out() {
+    let world = World::new();
+    let good = world.offchain(0, |_, _| {});
+    assert!(world.verify(&good).is_ok());
+    let refused = |branch: &Branch, outpoint: OutPoint| {
+        let what = format!("{outpoint} is spent twice");
+        assert_eq!(world.verify(branch), Err(ChannelError::InvalidBranch { what }));
+    };
+    // The same transaction again, and another one beside it.
+    let checkpoint = good.nodes[1].tx.input[0].previous_output;
+    let mut again = good.clone();
+    again.nodes.insert(1, good.nodes[1].clone());
+    refused(&again, checkpoint);
+    let mut beside = good.clone();
+    beside.nodes.insert(
+        1,
+        world.offchain(0, |tx, _| tx.output[0].script_pubkey = world.p2tr(1).script_pubkey).nodes[1].clone(),
+    );
+    refused(&beside, checkpoint);
+    // One transaction that spends an output twice, and makes twice as much of it.
+    let mut doubled = good.clone();
+    let ark = &mut doubled.nodes[2].tx;
+    ark.input.push(ark.input[0].clone());
+    ark.output[0].value *= 2;
+    refused(&doubled, good.nodes[2].tx.input[0].previous_output);
+}
