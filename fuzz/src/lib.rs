@@ -6,6 +6,8 @@
 pub mod messages;
 #[path = "../../tests/common/pair.rs"]
 pub mod pair;
+#[path = "../../tests/common/ready.rs"]
+pub mod ready;
 pub mod targets;
 
 /// arkd's messages.

@@ -4,6 +4,8 @@
 mod messages;
 #[path = "../common/pair.rs"]
 mod pair;
+#[path = "../common/ready.rs"]
+mod ready;
 #[path = "../../fuzz/src/targets/mod.rs"]
 mod targets;
 
@@ -56,6 +58,11 @@ fn answers_of_any_chain_server() {
 #[test]
 fn handshakes_of_any_proxy() {
     target("proxies");
+}
+
+#[test]
+fn payments_of_any_payer() {
+    target("receive");
 }
 
 /// Every target has a program for libFuzzer and is run here.

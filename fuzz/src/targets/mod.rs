@@ -15,6 +15,7 @@ mod http;
 mod input;
 pub mod messages;
 pub mod proxies;
+pub mod receive;
 mod recorded;
 mod stored;
 mod tree;
@@ -31,7 +32,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const ALL: [Target; 7] = [
+pub const ALL: [Target; 8] = [
     Target { name: "messages", run: messages::run, seeds: messages::seeds },
     Target { name: "codecs", run: codecs::run, seeds: codecs::seeds },
     Target { name: "branch", run: branch::run, seeds: branch::seeds },
@@ -39,4 +40,5 @@ pub const ALL: [Target; 7] = [
     Target { name: "batch", run: batch::run, seeds: batch::seeds },
     Target { name: "chain", run: chain::run, seeds: chain::seeds },
     Target { name: "proxies", run: proxies::run, seeds: proxies::seeds },
+    Target { name: "receive", run: receive::run, seeds: receive::seeds },
 ];
