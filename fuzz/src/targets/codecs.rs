@@ -10,11 +10,11 @@ use virtual_channels::channel::{
 
 use super::Writer;
 use super::input::Input;
-use super::stored;
+use super::{backups, stored};
 use crate::pair::Pair;
 
 /// Decoders by the first byte.
-const DECODERS: [fn(&[u8]) -> bool; 13] = [
+const DECODERS: [fn(&[u8]) -> bool; 15] = [
     terms,
     authorisation,
     stored::branch,
@@ -28,6 +28,8 @@ const DECODERS: [fn(&[u8]) -> bool; 13] = [
     trees,
     info,
     names,
+    backups::whole,
+    backups::sealed,
 ];
 
 pub fn run(data: &[u8]) -> bool {
@@ -228,6 +230,8 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
         ("name-id", 12, pair.channel.id.to_string().into_bytes()),
         ("name-proxy", 12, b"socks5://[::1]:9050".to_vec()),
         ("name-network", 12, b"regtest".to_vec()),
+        ("backup", 13, backups::seed(pair)),
+        ("backup-sealed", 14, backups::sealed_seed(pair)),
     ];
     seeds.into_iter().map(|(name, which, seed)| (name.to_owned(), [vec![which], seed].concat())).collect()
 }

@@ -5,6 +5,7 @@
 
 pub mod answers;
 mod answers_seeds;
+mod backups;
 pub mod batch;
 mod batch_recorded;
 pub mod branch;

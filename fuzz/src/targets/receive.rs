@@ -206,7 +206,7 @@ impl Play<'_> {
         assert_eq!(received.increase.to_sat(), amount - self.amounts[at]);
         assert!(psbt::verify(&channel.exit_sighash().message(update.amount), &payer, &update.exit_signature));
         let close = channel.close_template(self.world.checkpoint).expect("a template");
-        assert!(psbt::verify(&close.ark.message(update.amount), &payer, &update.ark_signature));
+        assert!(psbt::verify(&close.ark_sighash().message(update.amount), &payer, &update.ark_signature));
         self.amounts[at] = amount;
         self.taken += 1;
     }

@@ -129,7 +129,8 @@ fn encode(branch: &Branch) -> Vec<u8> {
     bytes
 }
 
-fn a_branch() -> Branch {
+/// A tree node and a transaction below it; nobody checks them here.
+pub fn a_branch() -> Branch {
     let pair = Pair::new(41, Unit::Seconds, 100_000);
     let keys = [&pair.payer, &pair.receiver].map(secp256k1::Keypair::public_key);
     let mut tx = pair.channel.unilateral_refund();
