@@ -5,6 +5,7 @@ mod messages;
 #[path = "../common/pair.rs"]
 mod pair;
 #[path = "../common/ready.rs"]
+#[allow(dead_code, reason = "shared with tests that use more of it")]
 mod ready;
 #[path = "../../fuzz/src/targets/mod.rs"]
 mod targets;
