@@ -307,14 +307,19 @@ impl Wallet {
     fn batch_plan(&self, data: &BatchData, info: &OperatorInfo) -> Result<BatchPlan> {
         let mut inputs = Vec::with_capacity(data.inputs.len());
         for input in &data.inputs {
-            let own = self.own_script(&input.script)?;
-            let coin = self.intent_input(&own, input.outpoint, input.amount)?;
+            let (coin, keypair) = match self.expired_channel(input)? {
+                Some((coin, keypair)) => (coin, *keypair),
+                None => {
+                    let own = self.own_script(&input.script)?;
+                    let coin = self.intent_input(&own, input.outpoint, input.amount)?;
+                    (coin, *self.keys.keypair(Self::key_use(&own), own.key_index)?)
+                }
+            };
             let kind = match input.kind {
                 InputKindData::Vtxo => InputKind::Vtxo,
                 InputKindData::Boarding => InputKind::Boarding,
                 InputKindData::Recoverable => InputKind::Recoverable,
             };
-            let keypair = *self.keys.keypair(Self::key_use(&own), own.key_index)?;
             inputs.push(BatchInput { coin, kind, keypair });
         }
         let outputs = data.outputs.iter().map(|output| match output.onchain {

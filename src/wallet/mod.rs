@@ -52,6 +52,7 @@ mod seen_close;
 mod send;
 mod settle;
 mod settle_due;
+mod take_back;
 mod time;
 mod watch;
 

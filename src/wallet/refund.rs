@@ -17,6 +17,8 @@ use crate::store::{ChannelResult, ChannelState, Db, Flow, FlowKind, Role};
 impl Wallet {
     /// Takes the whole capacity back to a fresh address of this wallet, as payer, once the chain (median time past, or
     /// height) has passed the locktime. If the receiver closes first, that is what the error says.
+    ///
+    /// A channel that has expired goes back in a batch, less its fee; the answer is the commitment transaction then.
     pub async fn refund(&self, id: &ChannelId) -> Result<Txid> {
         let _flow = self.flow.lock().await;
         let loaded = self.loaded(id)?;
@@ -43,6 +45,9 @@ impl Wallet {
             }
             Err(WalletError::Operator(error)) if error.is(code::VTXO_ALREADY_UNROLLED) => {
                 Err(WalletError::Unrolled { channel_id: id })
+            }
+            Err(WalletError::Operator(error)) if error.is(code::VTXO_RECOVERABLE) => {
+                self.take_back_after_refusal(loaded, error.into()).await
             }
             other => other,
         }

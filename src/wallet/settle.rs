@@ -230,6 +230,7 @@ impl Wallet {
     pub(super) fn end_batch(&self, id: [u8; 32], data: &BatchData) -> Result<()> {
         self.store.write(|db| {
             self.mark_spent(db, &data.inputs)?;
+            self.note_taken_back(db, &id, data)?;
             Ok(db.delete_flow(&id)?)
         })
     }

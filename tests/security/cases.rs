@@ -7,35 +7,14 @@ use std::path::{Path, PathBuf};
 /// How many cases there are, and which of them have no test yet.
 const CASES: usize = 150;
 const NOT_YET: &[&str] = &[
-    "Closing: VTXO_ALREADY_UNROLLED → exit path",
     "Closing: closing with AuthorisationPolicy::OnClose, payer online and offline",
-    "Closing: somebody else finalizes with garbage first (poisoned: on chain with checkpoint and ark transaction)",
-    "Closing: payer unrolls between submit and finalize",
-    "Closing: payer unrolls after the close, operator dead",
-    "Refund: receiver submitted and never finalized (payer unrolls before payer_exit_by)",
     "Refund: straight into a new channel",
-    "Refund: operator gone → unilateral",
     "Refund: release of a channel without payments",
-    "Refund: between wall-clock and median-time expiry",
-    "Exit: ancestor of a preconfirmed channel unrolled (close or confirm before the sweep)",
-    "Exit: reported spent by a stranger's transaction",
-    "Exit: empty fee wallet with the channel already unrolled (child pays from output 0)",
     "Exit: rival child on the anchor",
-    "Exit: receiver's exit update before and after d1",
-    "Exit: payer's unilateral refund before and after d2",
     "Exit: both race",
-    "Exit: old update broadcast (impossible for the payer alone)",
-    "Exit: payer unrolls to cheat → receiver's maintain() answers in time",
     "Exit: unroll interrupted at each level and resumed",
     "Exit: a branch transaction already on chain",
-    "Exit: fee spike: child replaced with a higher fee",
-    "Exit: no on-chain coins for fees (clear error with the amount needed)",
     "Exit: reorg of the unroll",
-    "Exit: preconfirmed channel (checkpoint and ark tx in the branch)",
-    "Exit: on-chain dust",
-    "Policy drift and faults: operator offline for the whole life of a channel (payments go on, exit works)",
-    "Policy drift and faults: slow, hanging, half-closed connections",
-    "Security: no panic crosses the FFI",
 ];
 
 fn root() -> PathBuf {

@@ -115,7 +115,7 @@ async fn a_settled_vtxo_on_chain_is_forfeited() {
     let mut scene = scene(Unit::Seconds).await;
     let coin = scene.coin.clone();
     let outputs = vec![scene.alice.vtxo_output(100_000)];
-    scene.alice.settle(&[coin.clone()], outputs).await.unwrap();
+    scene.alice.settle(std::slice::from_ref(&coin), outputs).await.unwrap();
     scene.unroll().await;
     // The connector goes first and has to be confirmed.
     let settled = scene.vtxo(coin.outpoint);

@@ -1,0 +1,90 @@
+//! An expired channel: its payer takes it back whole, in a batch, by its own leaf.
+//!
+//! arkd asks neither a forfeit nor a wait for a VTXO that has expired by its clock: until it is swept on chain this and
+//! the unilateral refund are what is left of the payer's money.
+
+use bitcoin::{Amount, Txid};
+
+use super::batch::{BatchData, InputData, InputKindData, OutcomeData, OutputData, decode};
+use super::error::Result;
+use super::events::EventKind;
+use super::keys::{KeyUse, SecretKeypair};
+use super::loaded::LoadedChannel;
+use super::refund::refund_flow;
+use super::{Wallet, WalletError};
+use crate::channel::intent::IntentInput;
+use crate::channel::terms::leaf;
+use crate::store::{ChannelResult, ChannelState, Db, Role};
+
+impl Wallet {
+    /// Takes the channel into a batch of the operator, to a fresh address of this wallet: the batch's commitment
+    /// transaction. The flow is locked, and no refund is under way.
+    pub(super) async fn take_back(&self, loaded: &LoadedChannel) -> Result<Txid> {
+        let info = self.fresh_info().await?;
+        let (own, cosigner_index) =
+            self.store.write(|db| Ok::<_, WalletError>((self.fresh_vtxo(db, &info)?, db.next_key_index()?)))?;
+        let amount = loaded.record.capacity;
+        let mut data = BatchData {
+            inputs: vec![InputData {
+                outpoint: loaded.channel.funding,
+                amount,
+                script: loaded.channel.prevout().script_pubkey,
+                kind: InputKindData::Recoverable,
+            }],
+            outputs: vec![OutputData { script: own.script, amount, onchain: false }],
+            cosigner_index,
+            other_cosigners: Vec::new(),
+            opening: None,
+            outcome: None,
+            earlier: Vec::new(),
+        };
+        let fee = self.batch_fee(&data).await?;
+        let (left, minimum) = (amount.checked_sub(fee).unwrap_or(Amount::ZERO), info.min_amount());
+        if left < minimum {
+            return Err(WalletError::FeesLeaveTooLittle { fee, left, minimum });
+        }
+        if let Some(output) = data.outputs.first_mut() {
+            output.amount = left;
+        }
+        Ok(self.settle_by(&data, fee).await?.commitment_txid)
+    }
+
+    /// What the operator refused since the channel has expired goes into a batch instead, unless it had been answered.
+    pub(super) async fn take_back_after_refusal(&self, loaded: &LoadedChannel, refused: WalletError) -> Result<Txid> {
+        let flow = self.store.read(|db| db.flow(&refund_flow(&loaded.channel.id)))?;
+        if flow.is_some() {
+            return Err(refused);
+        }
+        self.take_back(loaded).await
+    }
+
+    /// An expired channel of this payer as an input of an intent; `None` for other inputs.
+    pub(super) fn expired_channel(&self, input: &InputData) -> Result<Option<(IntentInput, SecretKeypair)>> {
+        if input.kind != InputKindData::Recoverable {
+            return Ok(None);
+        }
+        let row = self.store.read(|db| db.channel_at(&input.outpoint))?;
+        let Some(row) = row.filter(|row| row.record.role == Role::Payer) else { return Ok(None) };
+        let loaded = self.loaded(&row.record.id)?;
+        let tree = loaded.channel.tree().clone();
+        let coin = IntentInput::unlocked(input.outpoint, input.amount, tree, leaf::UNILATERAL);
+        Ok(Some((coin, self.keys.keypair(KeyUse::Payer, row.record.key_index)?)))
+    }
+
+    /// Channels that a batch took in are refunded by it.
+    pub(super) fn note_taken_back(&self, db: &Db<'_>, id: &[u8; 32], data: &BatchData) -> Result<()> {
+        for input in data.inputs.iter().filter(|input| input.kind == InputKindData::Recoverable) {
+            let Some(row) = db.channel_at(&input.outpoint)? else { continue };
+            let outcome = match db.flow(id)? {
+                Some(flow) => decode::<BatchData>(&flow)?.outcome,
+                None => None,
+            };
+            let OutcomeData { commitment, leaves, .. } = outcome.ok_or(WalletError::CorruptFlow { what: "a batch" })?;
+            let channel_id = row.record.id;
+            db.set_state(&channel_id, &[row.hot.state], ChannelState::Refunded)?;
+            db.set_result(&channel_id, &ChannelResult { txid: commitment, outpoint: leaves.first().copied() })?;
+            self.push_event(db, Some(&channel_id), &EventKind::ChannelRefunded { txid: commitment })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+//! The channel expires before anybody has closed or refunded it: arkd's expiry is wall-clock, ahead of the median time
+//! that locks on chain go by. The payer takes it back in a batch; the receiver came too late, and is told.
+
+use regtest::operator::{Knob, Phase, Unit};
+use virtual_channels::store::ChannelState;
+use virtual_channels::wallet::{EventKind, WalletError};
+
+use crate::case::{CAPACITY, Case, UNITS, paid};
+use crate::world::{World, eventually, sats};
+
+/// The locktime has passed by the chain, and the operator calls the channel expired: in seconds by its clock, while the
+/// chain's median time is before the expiry; in blocks by the height, and it has swept the batch.
+async fn expired(unit: Unit) -> Case {
+    let case = paid(unit).await;
+    let info = case.payer.channel(&case.id).unwrap();
+    let locktime = u64::from(info.locktime.to_consensus_u32());
+    let tip = case.world.regtest.node().tip().await.unwrap();
+    if unit == Unit::Blocks {
+        case.world.mine(400).await;
+        let swept = async || {
+            let operator = case.world.regtest.operator().await;
+            operator.vtxo(&info.funding).is_some_and(|vtxo| vtxo.is_swept)
+        };
+        eventually("the sweep", swept).await;
+        return case;
+    }
+    case.world.regtest.node().generate_after(12, locktime - tip.time + 60).await.unwrap();
+    let tip = case.world.regtest.node().tip().await.unwrap();
+    assert!(tip.median_time >= locktime && tip.median_time < info.expiry);
+    case.clock.by(90_000);
+    case.change(|settings| settings.clock_shift = 90_000).await;
+    case
+}
+
+impl Case {
+    async fn is_back(&self) {
+        assert_eq!(self.row("payer").hot.state, ChannelState::Refunded);
+        self.world.mine(1).await;
+        let all =
+            async || self.payer.balance().await.is_ok_and(|b| b.total() == sats(CAPACITY) && b.in_channels == sats(0));
+        eventually("everything back", all).await;
+        let told = self.payer.pending_events(1_000).unwrap();
+        let told = told.iter().filter(|event| matches!(event.kind, EventKind::ChannelRefunded { .. })).count();
+        assert_eq!(told, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_payer_takes_it_back_in_a_batch() {
+    for unit in UNITS {
+        let case = expired(unit).await;
+        let txid = case.payer.refund(&case.id).await.unwrap();
+        assert_eq!(case.row("payer").result.unwrap().txid, txid);
+        case.is_back().await;
+        let error = case.close_refused().await;
+        assert!(matches!(error, WalletError::Expired { .. } | WalletError::AlreadySpent { .. }), "{error}");
+    }
+}
+
+/// The batch's end is not told: the wallet is closed, opened again, and finds it.
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupted_at_the_end_of_the_batch() {
+    let mut case = expired(Unit::Seconds).await;
+    case.world.regtest.operator().await.faults().turn_once(Knob::Stall(Phase::Finalized));
+    let taking = tokio::spawn({
+        let (payer, id) = (case.payer.clone(), case.id);
+        async move { payer.refund(&id).await }
+    });
+    let settled = async || {
+        let funding = case.row("payer").record.funding;
+        let operator = case.world.regtest.operator().await;
+        operator.vtxo(&funding).is_some_and(|vtxo| !vtxo.settled_by.is_empty())
+    };
+    eventually("the batch", settled).await;
+    taking.abort();
+    case.payer.close().unwrap();
+    case.world.regtest.operator().await.faults().clear();
+    let mut config = case.world.config("payer");
+    config.clock = case.clock.clone();
+    case.payer = virtual_channels::wallet::Wallet::open(config, &World::mnemonic("payer")).await.unwrap();
+    let (left, errors) = case.payer.resume().await.unwrap();
+    assert!(left == 0 && errors.is_empty(), "{left} {errors:?}");
+    case.is_back().await;
+}
