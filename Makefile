@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo kotlin-demo swift-demo test fuzz bench bindings docs fmt size test-arm64 ios-lib android-check
+.PHONY: help demo exit-demo kotlin-demo swift-demo test fuzz bench bindings docs fmt size test-arm64 ios-lib android-check
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/virtual-channels
 ifndef CARGO_TARGET_DIR
@@ -33,6 +33,18 @@ demo:
 	@scripts/prepare.sh rust bitcoind
 	@cargo build --example demo
 	@BITCOIND="$$(scripts/bitcoind.sh)" $(debug)/examples/demo
+endif
+
+ifdef OPERATOR
+exit-demo: ## the operator is gone for good, both sides get their money on chain (OPERATOR= ESPLORA= [FAUCET=]: as in make demo)
+	@scripts/prepare.sh rust
+	@cargo build --example exit_demo
+	@$(debug)/examples/exit_demo
+else
+exit-demo:
+	@scripts/prepare.sh rust bitcoind
+	@cargo build --example exit_demo
+	@BITCOIND="$$(scripts/bitcoind.sh)" $(debug)/examples/exit_demo
 endif
 
 kotlin-demo: ## two wallets in a terminal through the view models of the apps, in Kotlin, with QR codes (OPERATOR= … as in make demo)

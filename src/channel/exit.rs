@@ -52,22 +52,27 @@ impl ExitPath {
         roots
     }
 
-    /// How many transactions must confirm one after the other.
-    pub fn levels(&self) -> usize {
-        let mut depth: Vec<(Txid, usize)> = Vec::with_capacity(self.nodes.len());
-        for tx in &self.nodes {
-            let above = parents([tx]).filter_map(|parent| depth.iter().find(|(txid, _)| *txid == parent));
-            let level = above.map(|(_, level)| *level).max().unwrap_or(0) + 1;
-            depth.push((tx.compute_txid(), level));
-        }
-        depth.into_iter().map(|(_, level)| level).max().unwrap_or(0)
+    /// How many transactions must confirm one after the other, of those that `confirmed` does not name.
+    pub fn levels(&self, confirmed: &HashSet<Txid>) -> usize {
+        self.by_level(confirmed).last().map_or(0, |(level, _)| *level)
     }
 
-    /// What can go out now: not confirmed itself, and everything that it spends from is.
-    pub fn ready<'a>(&'a self, confirmed: &'a HashSet<Txid>) -> impl Iterator<Item = &'a Transaction> {
-        self.nodes.iter().filter(|tx| {
-            !confirmed.contains(&tx.compute_txid()) && parents([*tx]).all(|parent| confirmed.contains(&parent))
-        })
+    /// How many of them go out together at most: each needs a coin that pays for it.
+    pub fn width(&self, confirmed: &HashSet<Txid>) -> usize {
+        let levels = self.by_level(confirmed);
+        levels.iter().map(|(level, _)| levels.iter().filter(|(other, _)| other == level).count()).max().unwrap_or(0)
+    }
+
+    /// Levels from 1 with their transactions, in order.
+    fn by_level(&self, confirmed: &HashSet<Txid>) -> Vec<(usize, Txid)> {
+        let mut depth: Vec<(usize, Txid)> = Vec::with_capacity(self.nodes.len());
+        for tx in self.nodes.iter().filter(|tx| !confirmed.contains(&tx.compute_txid())) {
+            let above = parents([tx]).filter_map(|parent| depth.iter().find(|(_, txid)| *txid == parent));
+            let level = above.map(|(level, _)| *level).max().unwrap_or(0) + 1;
+            depth.push((level, tx.compute_txid()));
+        }
+        depth.sort_unstable_by_key(|(level, _)| *level);
+        depth
     }
 }
 

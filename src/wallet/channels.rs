@@ -13,7 +13,7 @@ use crate::store::{ChannelRow, ChannelState, FundingKind, Role};
 const EXIT_VBYTES: u64 = 240;
 
 /// A child that spends an anchor and a P2TR coin to a P2TR output.
-const CHILD_VBYTES: u64 = 155;
+pub(super) const CHILD_VBYTES: u64 = 155;
 
 /// A channel as an app shows it. Moments and delays are in `unit`: unix seconds, or heights and blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]

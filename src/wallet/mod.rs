@@ -68,7 +68,7 @@ pub use clock::{Clock, SystemClock};
 pub use config::WalletConfig;
 pub use error::WalletError;
 pub use events::{Event, EventKind, Step};
-pub use exit::{ExitInfo, ExitProblem, ExitReason, ExitStage};
+pub use exit::{ExitInfo, ExitProblem, ExitQuote, ExitReason, ExitStage};
 pub use invite::InviteRequest;
 pub use keys::{KeyUse, Keys, SecretKeypair};
 pub use last_balance::LastBalance;

@@ -379,6 +379,9 @@ impl Wallet {
     }
 
     async fn complete_offchain(&self, flow: &Flow, data: &OffchainData, job: &Job) -> Result<()> {
+        if let Some(answer) = &data.answer {
+            self.keep_outputs(job, &answer.signatures(job)?)?;
+        }
         match flow.kind {
             FlowKind::Close => self.complete_close(flow, data, job),
             FlowKind::Refund => self.complete_refund(flow, data, job),

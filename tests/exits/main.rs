@@ -4,5 +4,11 @@
 #[allow(dead_code)]
 mod world;
 
+mod closed;
+mod coins;
+mod fees;
+mod interrupted;
+mod payer;
+mod races;
 mod receiver;
 mod stage;

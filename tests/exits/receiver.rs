@@ -1,10 +1,13 @@
 //! The receiver leaves with what it was paid.
 
 use regtest::operator::Unit;
+use virtual_channels::channel::ChannelError;
 use virtual_channels::store::ChannelState;
-use virtual_channels::wallet::{EventKind, ExitReason, ExitStage};
+use virtual_channels::wallet::{EventKind, ExitReason, ExitStage, WalletError};
 
-use crate::stage::{advance, finish, fund, in_a_batch, on_chain, pair, state, told, unroll, wait, wait_almost};
+use crate::stage::{
+    advance, finish, fund, in_a_batch, leave, off_chain, on_chain, pair, state, told, unroll, wait, wait_almost,
+};
 use crate::world::{pay, sats};
 
 async fn from_a_batch(unit: Unit) {
@@ -41,6 +44,38 @@ async fn from_a_batch(unit: Unit) {
     on_chain(&receiver, left.confirmed).await;
 }
 
+async fn preconfirmed(unit: Unit) {
+    let (world, payer, receiver) = pair(unit).await;
+    let id = off_chain(&world, &payer, &receiver, 30_000).await;
+    pay(&payer, &receiver, &id, 12_000, "one");
+    fund(&world, &receiver, &[20_000]).await;
+    world.regtest.stop_operator().await;
+    let quote = receiver.exit_quote(&id, None).await.unwrap();
+    receiver.exit_channel(&id).await.unwrap();
+    world.mine(1).await;
+    let info = leave(&world, &receiver).await;
+    assert_eq!((info.stage, state(&receiver, &id)), (ExitStage::Done, ChannelState::Settled));
+    // Tree, checkpoint and ark transaction, one after the other.
+    assert!(quote.levels >= 4 && quote.transactions == quote.levels, "{quote:?}");
+    assert_eq!((quote.coins, quote.claimed, quote.missing), (1, sats(12_000), sats(0)));
+    // What it said is what it cost, but for the size of a child, which was a guess.
+    let has = receiver.onchain_balance().await.unwrap().confirmed;
+    let said = sats(20_000) - quote.fee + quote.claimed - quote.claim_fee;
+    let (more, less) = (has.max(said), has.min(said));
+    assert!(more - less < sats(20), "{has} left, {said} said");
+    assert_eq!(quote.claimed - quote.fee - quote.claim_fee, quote.net);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn preconfirmed_in_blocks() {
+    preconfirmed(Unit::Blocks).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn preconfirmed_in_seconds() {
+    preconfirmed(Unit::Seconds).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn from_a_batch_in_blocks() {
     from_a_batch(Unit::Blocks).await;
@@ -49,4 +84,16 @@ async fn from_a_batch_in_blocks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn from_a_batch_in_seconds() {
     from_a_batch(Unit::Seconds).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_paid_is_nothing_to_leave_with() {
+    let (world, payer, receiver) = pair(Unit::Blocks).await;
+    world.board(&payer, 50_000).await;
+    world.settle(&payer).await;
+    let id = world.open(&payer, &receiver, 30_000).await;
+    let error = receiver.exit_channel(&id).await.unwrap_err();
+    assert!(matches!(error, WalletError::Channel(ChannelError::NothingPaid)), "{error}");
+    assert_eq!(state(&receiver, &id), ChannelState::Open);
+    assert_eq!(receiver.exits().unwrap(), []);
 }

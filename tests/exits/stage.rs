@@ -132,3 +132,35 @@ pub async fn pair(unit: Unit) -> (World, Wallet, Wallet) {
     let receiver = world.wallet("receiver").await;
     (world, payer, receiver)
 }
+
+/// A preconfirmed channel from a coin of a batch with strangers: tree, checkpoint, ark transaction.
+pub async fn off_chain(world: &World, payer: &Wallet, receiver: &Wallet, capacity: u64) -> ChannelId {
+    world.board(payer, 100_000).await;
+    in_a_crowd(world, payer.settle(false)).await;
+    world.mine(1).await;
+    eventually("settled", async || payer.balance().await.is_ok_and(|b| b.settled == sats(100_000))).await;
+    world.open_offchain(payer, receiver, capacity).await
+}
+
+/// From the first run to the last, with blocks and time as they are needed.
+pub async fn leave(world: &World, wallet: &Wallet) -> ExitInfo {
+    for _ in 0..20 {
+        let info = advance(wallet).await;
+        assert_eq!(info.problem, None);
+        match info.stage {
+            ExitStage::Done | ExitStage::Lost => return info,
+            ExitStage::Waiting { until, unit } => wait(world, (until, unit)).await,
+            _ => world.mine(1).await,
+        }
+    }
+    panic!("20 rounds are not enough: {:?}", wallet.exits().unwrap());
+}
+
+/// A small channel in a batch of its own, in which something was paid: one level.
+pub async fn small(world: &World, payer: &Wallet, receiver: &Wallet) -> ChannelId {
+    world.board(payer, 50_000).await;
+    world.settle(payer).await;
+    let id = world.open(payer, receiver, 30_000).await;
+    crate::world::pay(payer, receiver, &id, 12_000, "small");
+    id
+}

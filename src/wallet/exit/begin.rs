@@ -64,6 +64,16 @@ impl Wallet {
             if matches!(row.hot.state, ChannelState::Settled | ChannelState::Refunded | ChannelState::Lost) {
                 return Err(WalletError::WrongState { channel_id: id, state: row.hot.state, what: "an exit" });
             }
+            // What was signed away, and no flow holds any more, is somewhere else.
+            let result =
+                row.result.and_then(|result| result.outpoint).filter(|_| row.hot.state == ChannelState::Closed);
+            if let Some(result) = result
+                && db.lock_of(&result)?.is_none()
+                && db.known_coins()?.iter().any(|coin| coin.outpoint == result && coin.done)
+            {
+                let what = "an exit of what has not been settled yet";
+                return Err(WalletError::WrongState { channel_id: id, state: row.hot.state, what });
+            }
             if db.branch(&funding)?.is_none() {
                 return Err(StoreError::NotFound { what: "the branch of the channel" }.into());
             }
@@ -71,22 +81,38 @@ impl Wallet {
         })
     }
 
-    fn insert_channel_exit(&self, loaded: &LoadedChannel, basis: &Basis, way: Way, reason: ExitReason) -> Result<bool> {
-        let (id, outpoint) = (loaded.channel.id, loaded.channel.funding);
-        let levels = loaded.record.levels + way.then.len() as u32;
-        let data = ExitData {
-            outpoint,
-            channel: Some(id.to_string()),
+    /// An exit of a channel that has not begun.
+    fn channel_data(&self, loaded: &LoadedChannel, way: Way, reason: ExitReason) -> ExitData {
+        ExitData {
+            outpoint: loaded.channel.funding,
+            channel: Some(loaded.channel.id.to_string()),
             reason,
+            stage: ExitStage::Unrolling { done: 0, of: loaded.record.levels + way.then.len() as u32 },
             then: way.then.into_iter().map(Hex).collect(),
             claim: way.claim,
             amount: way.amount,
             children: Vec::new(),
-            stage: ExitStage::Unrolling { done: 0, of: levels },
             problem: None,
             claimed_by: None,
             told: false,
-        };
+        }
+    }
+
+    /// The exit as it is, or as it would begin.
+    pub(super) fn planned_exit(&self, id: &ChannelId) -> Result<ExitData> {
+        let loaded = self.loaded(id)?;
+        match self.exit_basis(&loaded)? {
+            Some(basis) => Ok(self.channel_data(&loaded, self.way_out(&loaded, &basis)?, ExitReason::Asked)),
+            None => {
+                let flow = self.store.read(|db| db.flow(&exit_flow(&loaded.channel.funding)))?;
+                decode(&flow.ok_or(WalletError::NotFound)?)
+            }
+        }
+    }
+
+    fn insert_channel_exit(&self, loaded: &LoadedChannel, basis: &Basis, way: Way, reason: ExitReason) -> Result<bool> {
+        let (id, outpoint) = (loaded.channel.id, loaded.channel.funding);
+        let data = self.channel_data(loaded, way, reason);
         self.store.write(|db| {
             if db.flow(&exit_flow(&outpoint))?.is_some() {
                 return Ok(true);
@@ -102,6 +128,9 @@ impl Wallet {
             db.set_state(&id, &[row.hot.state], ChannelState::Exiting)?;
             db.delete_flow(&close_flow(&id))?;
             db.delete_flow(&refund_flow(&id))?;
+            if let Claim::Own { outpoint, .. } = &data.claim {
+                db.coin_is_done(outpoint, false)?;
+            }
             self.insert_exit(db, &data)?;
             self.push_event(db, Some(&id), &EventKind::ExitBegan { outpoint, reason })?;
             Ok(true)

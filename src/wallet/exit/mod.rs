@@ -9,12 +9,17 @@
 //! receiver's exit update after d1, the payer's refund after d2, an own VTXO by its owner's leaf after the exit delay.
 
 mod begin;
+mod branches;
 mod children;
 mod claim;
+mod coins;
 mod data;
 mod drive;
 mod finish;
 mod follow;
+mod quote;
+
+pub use quote::ExitQuote;
 
 pub(super) use data::payout_of;
 

@@ -3,7 +3,7 @@
 mod answer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
@@ -39,6 +39,7 @@ pub struct Esplora {
     server: Server,
     mode: watch::Sender<Mode>,
     heard: Arc<Heard>,
+    rate: Arc<AtomicU32>,
 }
 
 /// What has come in, and what is answered to some of it once, whatever the truth.
@@ -59,6 +60,7 @@ const BLOCKS: u32 = 10;
 struct Chain {
     node: Node,
     index: Arc<Mutex<Index>>,
+    rate: Arc<AtomicU32>,
 }
 
 type Answer<T = Json<Value>> = Result<T, Failure>;
@@ -68,13 +70,14 @@ impl Esplora {
     /// the mode is.
     pub async fn start(node: Node, beside: Router) -> std::io::Result<Self> {
         let (mode, seen) = watch::channel(Mode::Answer);
-        let chain = Chain { node, index: Arc::default() };
+        let rate = Arc::new(AtomicU32::new(1));
+        let chain = Chain { node, index: Arc::default(), rate: rate.clone() };
         let heard = Arc::<Heard>::default();
         let routes = routes(chain)
             .layer(middleware::from_fn_with_state(seen, obey))
             .layer(middleware::from_fn_with_state(heard.clone(), hear))
             .merge(beside);
-        Ok(Self { server: Server::start(routes).await?, mode, heard })
+        Ok(Self { server: Server::start(routes).await?, mode, heard, rate })
     }
 
     /// Where it listens, without a slash at the end.
@@ -100,6 +103,11 @@ impl Esplora {
     /// Changes how it behaves; requests that hang are answered when it goes back to [`Mode::Answer`].
     pub fn set_mode(&self, mode: Mode) {
         self.mode.send_replace(mode);
+    }
+
+    /// Changes the fee estimate, in sats a vbyte; 1 at the beginning.
+    pub fn set_fee_rate(&self, rate: u32) {
+        self.rate.store(rate, Ordering::SeqCst);
     }
 
     /// The handle by which the mode is changed from elsewhere.
@@ -209,9 +217,10 @@ fn unknown_block(error: NodeError) -> Failure {
     if error.code() == Some(-5) { Failure::not_found("Block") } else { error.into() }
 }
 
-async fn fee_estimates() -> Json<Value> {
+async fn fee_estimates(State(chain): State<Chain>) -> Json<Value> {
     let targets = (1..=25).chain([144, 504, 1008]);
-    Json(targets.map(|blocks: u16| (blocks.to_string(), json!(1.0))).collect::<serde_json::Map<_, _>>().into())
+    let rate = f64::from(chain.rate.load(Ordering::SeqCst));
+    Json(targets.map(|blocks: u16| (blocks.to_string(), json!(rate))).collect::<serde_json::Map<_, _>>().into())
 }
 
 async fn broadcast(State(chain): State<Chain>, body: String) -> Answer<String> {

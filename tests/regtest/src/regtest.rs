@@ -105,6 +105,11 @@ impl Regtest {
         self.esplora.lies_left()
     }
 
+    /// Changes Esplora's fee estimate, in sats a vbyte; 1 at the beginning.
+    pub fn set_fee_rate(&self, rate: u32) {
+        self.esplora.set_fee_rate(rate);
+    }
+
     /// Has Esplora answer, hang or fail.
     pub fn set_esplora(&self, mode: Mode) {
         self.esplora.set_mode(mode);

@@ -1,0 +1,94 @@
+//! Leaving with the wallet's own VTXOs.
+
+use std::collections::HashSet;
+
+use bitcoin::{Amount, OutPoint};
+
+use super::super::error::Result;
+use super::super::events::EventKind;
+use super::super::{Wallet, WalletError};
+use super::data::{Claim, ExitData, exit_flow};
+use super::{ExitInfo, ExitReason, ExitStage};
+use crate::channel::exit::ExitPath;
+use crate::channel::{ChannelId, OperatorInfo};
+use crate::log::note;
+use crate::store::{ChannelState, Db, ScriptKind};
+
+impl Wallet {
+    /// Leaves on chain with all VTXOs of this wallet: those from batches and those made off chain, also what closed
+    /// channels have become. Each becomes an exit of its own, by its stored branch. Coins that another flow holds stay
+    /// with it. Begins, and goes as far as it goes now; answers these exits. There is no way back.
+    pub async fn exit_coins(&self) -> Result<Vec<ExitInfo>> {
+        let info = self.info()?;
+        let mut left: HashSet<OutPoint> = HashSet::new();
+        for id in self.closed_channels()? {
+            match self.begin_exit(&id, ExitReason::Asked) {
+                Ok(()) => drop(left.insert(self.loaded(&id)?.channel.funding)),
+                // Settled by now, or nothing of it is ours.
+                Err(error @ WalletError::WrongState { .. }) => note!(Info, "channel {id} is not left: {error}"),
+                Err(error) => return Err(error),
+            }
+        }
+        left.extend(self.store.write::<_, WalletError>(|db| self.begin_coin_exits(db, &info))?);
+        self.events.ring();
+        let all = self.advance_exits().await?;
+        Ok(all.into_iter().filter(|exit| exit.channel_id.is_none() || left.contains(&exit.outpoint)).collect())
+    }
+
+    fn closed_channels(&self) -> Result<Vec<ChannelId>> {
+        let rows = self.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
+        let closed = rows.into_iter().filter(|row| {
+            row.hot.state == ChannelState::Closed && row.result.is_some_and(|result| result.outpoint.is_some())
+        });
+        Ok(closed.map(|row| row.record.id).collect())
+    }
+
+    fn begin_coin_exits(&self, db: &Db<'_>, info: &OperatorInfo) -> Result<Vec<OutPoint>> {
+        let gone: HashSet<OutPoint> =
+            db.known_coins()?.into_iter().filter(|coin| coin.done).map(|coin| coin.outpoint).collect();
+        let mut begun = Vec::new();
+        for outpoint in db.branch_outpoints()? {
+            let held = gone.contains(&outpoint) || db.lock_of(&outpoint)?.is_some();
+            if held || db.flow(&exit_flow(&outpoint))?.is_some() || db.channel_at(&outpoint)?.is_some() {
+                continue;
+            }
+            let Some(branch) = db.branch(&outpoint)? else { continue };
+            let path = ExitPath::new(&branch, []);
+            let Some(output) = path.output(&outpoint) else { continue };
+            let Some(own) = db.script(&output.script_pubkey)?.filter(|own| own.kind == ScriptKind::Vtxo) else {
+                continue;
+            };
+            let to = self.fresh_chain_payout(db, info)?.script();
+            let data = coin_exit(outpoint, output.value, own.script, to, path.nodes().len() as u32);
+            self.insert_exit(db, &data)?;
+            db.lock_coins(&exit_flow(&outpoint), &[outpoint])?;
+            // What spends it from now on is no surprise.
+            db.coin_is_done(&outpoint, false)?;
+            self.push_event(db, None, &EventKind::ExitBegan { outpoint, reason: ExitReason::Asked })?;
+            begun.push(outpoint);
+        }
+        Ok(begun)
+    }
+}
+
+fn coin_exit(
+    outpoint: OutPoint,
+    amount: Amount,
+    script: bitcoin::ScriptBuf,
+    to: bitcoin::ScriptBuf,
+    of: u32,
+) -> ExitData {
+    ExitData {
+        outpoint,
+        channel: None,
+        reason: ExitReason::Asked,
+        then: Vec::new(),
+        claim: Claim::Own { outpoint, script, to },
+        amount,
+        children: Vec::new(),
+        stage: ExitStage::Unrolling { done: 0, of },
+        problem: None,
+        claimed_by: None,
+        told: false,
+    }
+}

@@ -1,0 +1,80 @@
+//! The wallet's own VTXOs leave, too.
+
+use std::collections::HashSet;
+
+use regtest::operator::Unit;
+use virtual_channels::store::ChannelState;
+use virtual_channels::wallet::{EventKind, ExitInfo, ExitStage, Wallet};
+
+use crate::stage::{fund, pair, state, told, wait};
+use crate::world::{World, pay, sats};
+
+/// Advances and mines until all exits are at their end.
+async fn all_done(world: &World, wallet: &Wallet) -> Vec<ExitInfo> {
+    let mut done: Vec<ExitInfo> = Vec::new();
+    for _ in 0..40 {
+        let infos = wallet.advance_exits().await.unwrap();
+        if infos.is_empty() {
+            return done;
+        }
+        for info in infos {
+            assert_eq!(info.problem, None, "{info:?}");
+            match info.stage {
+                ExitStage::Waiting { until, unit } => wait(world, (until, unit)).await,
+                ExitStage::Done => done.push(info),
+                _ => {}
+            }
+        }
+        world.mine(1).await;
+    }
+    panic!("not done after 40 rounds: {:?}", wallet.exits().unwrap());
+}
+
+async fn leave_with_all(unit: Unit) {
+    let (world, payer, receiver) = pair(unit).await;
+    // The payer: a settled coin, and change of an off-chain opening. The receiver: what it was sent, and a closed channel.
+    world.board(&payer, 100_000).await;
+    world.settle(&payer).await;
+    let id = world.open_offchain(&payer, &receiver, 30_000).await;
+    pay(&payer, &receiver, &id, 12_000, "one");
+    receiver.close_channel(&id).await.unwrap();
+    payer.send(&receiver.new_ark_address().unwrap(), sats(9_000)).await.unwrap();
+    world.board(&payer, 40_000).await;
+    payer.settle(false).await.unwrap();
+    world.mine(1).await;
+    // Maintenance notices what came from others, and keeps its branch; settling would cost more than it is worth.
+    world.regtest.operator().await.change(|settings| settings.fees.offchain_input = "11000.0".into());
+    assert!(receiver.maintain().await.unwrap().settled.is_none());
+    for wallet in [&payer, &receiver] {
+        fund(&world, wallet, &[10_000, 10_000, 10_000]).await;
+    }
+    world.regtest.stop_operator().await;
+
+    let begun = receiver.exit_coins().await.unwrap();
+    let amounts: HashSet<u64> = begun.iter().map(|info| info.amount.to_sat()).collect();
+    assert_eq!(amounts, HashSet::from([12_000, 9_000]));
+    assert_eq!(state(&receiver, &id), ChannelState::Exiting);
+    assert_eq!(receiver.exit_coins().await.unwrap().len(), 1, "what has begun is not begun again");
+    world.mine(1).await;
+    let done = all_done(&world, &receiver).await;
+    assert_eq!(done.len(), 2);
+    assert_eq!(state(&receiver, &id), ChannelState::Settled);
+    assert_eq!(told(&receiver, |kind| matches!(kind, EventKind::ExitClaimed { .. })), 2);
+
+    let begun = payer.exit_coins().await.unwrap();
+    assert!(!begun.is_empty());
+    world.mine(1).await;
+    let done = all_done(&world, &payer).await;
+    assert_eq!(done.len(), begun.len());
+    assert_eq!(told(&payer, |kind| matches!(kind, EventKind::SeedUsedElsewhere { .. })), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_coins_leave_in_blocks() {
+    leave_with_all(Unit::Blocks).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_coins_leave_in_seconds() {
+    leave_with_all(Unit::Seconds).await;
+}

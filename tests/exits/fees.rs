@@ -1,0 +1,118 @@
+//! What an exit pays with, and what when it is not enough.
+
+use bitcoin::{Amount, OutPoint, Txid};
+use regtest::operator::Unit;
+use virtual_channels::channel::ChannelId;
+use virtual_channels::channel::exit::anchor_of;
+use virtual_channels::store::Store;
+use virtual_channels::wallet::{EventKind, ExitProblem, ExitStage, Wallet};
+
+use crate::stage::{advance, finish, fund, pair, small, told, unroll, wait};
+use crate::world::{World, sats};
+
+/// The anchor of the first transaction of the channel's branch.
+fn first_anchor(world: &World, name: &str, wallet: &Wallet, id: &ChannelId) -> OutPoint {
+    let funding = wallet.channel(id).unwrap().funding;
+    let branch = Store::open(&world.path(name)).unwrap().read(|db| db.branch(&funding)).unwrap().unwrap();
+    anchor_of(&branch.nodes[0].tx).unwrap()
+}
+
+/// What spends an output in the mempool, and the fee it pays.
+async fn in_mempool(world: &World, spent: OutPoint) -> Option<(Txid, Amount)> {
+    let node = world.regtest.node();
+    let all = node.call("getrawmempool", vec![serde_json::json!(true)]).await.unwrap();
+    for (txid, entry) in all.as_object().unwrap() {
+        let txid: Txid = txid.parse().unwrap();
+        let (tx, _) = node.transaction(&txid).await.unwrap().unwrap();
+        if tx.input.iter().any(|input| input.previous_output == spent) {
+            return Some((txid, Amount::from_btc(entry["fees"]["base"].as_f64().unwrap()).unwrap()));
+        }
+    }
+    None
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_coins_is_said_once_with_the_amount() {
+    let (world, payer, receiver) = pair(Unit::Blocks).await;
+    let id = small(&world, &payer, &receiver).await;
+    world.regtest.stop_operator().await;
+    let quote = receiver.exit_quote(&id, None).await.unwrap();
+    assert_eq!((quote.has, quote.missing), (sats(0), quote.fee + sats(330)));
+
+    let info = receiver.exit_channel(&id).await.unwrap();
+    let address = receiver.onchain_address().unwrap();
+    let Some(ExitProblem::NeedsFees { missing, address: shown }) = info.problem else { panic!("{:?}", info.problem) };
+    assert_eq!((&shown, &quote.address), (&address, &address));
+    assert!(missing > sats(330) && missing <= quote.missing, "{missing}, and the quote says {}", quote.missing);
+    advance(&receiver).await;
+    let event = EventKind::ExitNeedsFees { outpoint: info.outpoint, missing, address };
+    assert_eq!(told(&receiver, |kind| *kind == event), 1, "once for one shortage");
+
+    // Exactly what was asked for is enough for the whole way.
+    fund(&world, &receiver, &[quote.missing.to_sat()]).await;
+    let until = unroll(&world, &receiver).await;
+    wait(&world, until).await;
+    assert_eq!(finish(&world, &receiver).await.stage, ExitStage::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_is_replaced_when_the_rate_rises() {
+    let (world, payer, receiver) = pair(Unit::Blocks).await;
+    let id = small(&world, &payer, &receiver).await;
+    fund(&world, &receiver, &[50_000]).await;
+    world.regtest.stop_operator().await;
+    let anchor = first_anchor(&world, "receiver", &receiver, &id);
+    receiver.exit_channel(&id).await.unwrap();
+    let (first, paid) = in_mempool(&world, anchor).await.expect("a child is there");
+    assert!(advance(&receiver).await.problem.is_none());
+    assert_eq!(in_mempool(&world, anchor).await, Some((first, paid)), "nothing to improve");
+
+    for rate in [20, 60] {
+        world.regtest.set_fee_rate(rate);
+        let (before, _) = in_mempool(&world, anchor).await.unwrap();
+        assert_eq!(advance(&receiver).await.problem, None);
+        let (child, fee) = in_mempool(&world, anchor).await.unwrap();
+        assert!(child != before && fee >= paid * u64::from(rate), "{rate}: {fee}");
+    }
+    // And the claim, which has nothing but its own output to pay from.
+    world.regtest.set_fee_rate(1);
+    world.mine(1).await;
+    let until = unroll(&world, &receiver).await;
+    wait(&world, until).await;
+    let claim = advance(&receiver).await.claim.unwrap();
+    let anchor = OutPoint::new(claim, 2);
+    let (_, paid) = in_mempool(&world, anchor).await.unwrap();
+    world.regtest.set_fee_rate(5);
+    assert_eq!(advance(&receiver).await.problem, None);
+    assert!(in_mempool(&world, anchor).await.unwrap().1 > paid * 4);
+    assert_eq!(finish(&world, &receiver).await.stage, ExitStage::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rival_on_the_anchor_is_outbid_when_it_pays_too_little() {
+    let (world, payer, receiver) = pair(Unit::Blocks).await;
+    let id = small(&world, &payer, &receiver).await;
+    fund(&world, &receiver, &[50_000]).await;
+    world.regtest.stop_operator().await;
+    let funding = receiver.channel(&id).unwrap().funding;
+    let anchor = first_anchor(&world, "receiver", &receiver, &id);
+    let store = Store::open(&world.path("receiver")).unwrap();
+    let branch = store.read(|db| db.branch(&funding)).unwrap().unwrap();
+    store.close().unwrap();
+    // Anybody may broadcast the branch, with a child of theirs, which lives as long as it pays enough.
+    let answer = world.regtest.node().cpfp(&branch.nodes[0].tx, sats(600)).await.unwrap();
+    assert_eq!(answer["package_msg"], "success", "{answer}");
+    let (rival, _) = in_mempool(&world, anchor).await.unwrap();
+    assert_eq!(receiver.exit_channel(&id).await.unwrap().problem, None);
+    assert_eq!(in_mempool(&world, anchor).await.unwrap().0, rival, "it is enough for today");
+
+    world.regtest.set_fee_rate(10);
+    assert_eq!(advance(&receiver).await.problem, None);
+    let (own, fee) = in_mempool(&world, anchor).await.unwrap();
+    assert!(own != rival && fee > sats(600));
+    world.regtest.set_fee_rate(1);
+    world.mine(1).await;
+    let until = unroll(&world, &receiver).await;
+    wait(&world, until).await;
+    assert_eq!(finish(&world, &receiver).await.stage, ExitStage::Done);
+}

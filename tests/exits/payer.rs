@@ -1,0 +1,94 @@
+//! The payer leaves: with everything, when the receiver does nothing, or with what is left.
+
+use regtest::operator::Unit;
+use virtual_channels::store::ChannelState;
+use virtual_channels::wallet::{EventKind, ExitStage};
+
+use crate::stage::{advance, finish, fund, leave, off_chain, pair, small, state, told, unroll, wait, wait_almost};
+use crate::world::{pay, sats};
+
+async fn alone(unit: Unit) {
+    let (world, payer, receiver) = pair(unit).await;
+    let id = small(&world, &payer, &receiver).await;
+    fund(&world, &payer, &[20_000]).await;
+    receiver.close().unwrap();
+    world.regtest.stop_operator().await;
+
+    let info = payer.exit_channel(&id).await.unwrap();
+    assert_eq!(info.amount, sats(30_000), "everything, if nobody else comes");
+    world.mine(1).await;
+    let until = unroll(&world, &payer).await;
+    wait_almost(&world, until).await;
+    assert!(matches!(advance(&payer).await.stage, ExitStage::Waiting { .. }), "before d2");
+    wait(&world, until).await;
+    let info = finish(&world, &payer).await;
+    assert_eq!((info.stage, state(&payer, &id)), (ExitStage::Done, ChannelState::Refunded));
+    assert!(info.amount > sats(29_500) && info.amount < sats(30_000), "{}", info.amount);
+
+    // The receiver was away all the time: what it was paid is gone, and it is told.
+    let receiver = world.wallet("receiver").await;
+    receiver.exit_channel(&id).await.unwrap();
+    assert_eq!(state(&receiver, &id), ChannelState::Lost);
+    assert_eq!(told(&receiver, |kind| matches!(kind, EventKind::ExitLost { .. })), 1);
+    assert_eq!(receiver.exits().unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_after_d2_in_blocks() {
+    alone(Unit::Blocks).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_after_d2_in_seconds() {
+    alone(Unit::Seconds).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_from_a_preconfirmed_channel() {
+    let (world, payer, receiver) = pair(Unit::Seconds).await;
+    let id = off_chain(&world, &payer, &receiver, 30_000).await;
+    pay(&payer, &receiver, &id, 12_000, "one");
+    fund(&world, &payer, &[20_000]).await;
+    world.regtest.stop_operator().await;
+    payer.exit_channel(&id).await.unwrap();
+    world.mine(1).await;
+    assert_eq!(leave(&world, &payer).await.stage, ExitStage::Done);
+    assert_eq!(state(&payer, &id), ChannelState::Refunded);
+}
+
+/// Both leave: the receiver's exit update pays the payer what is left, and that ends the payer's exit.
+async fn rest(unit: Unit) {
+    let (world, payer, receiver) = pair(unit).await;
+    let id = small(&world, &payer, &receiver).await;
+    fund(&world, &payer, &[20_000]).await;
+    world.regtest.stop_operator().await;
+    payer.exit_channel(&id).await.unwrap();
+    world.mine(1).await;
+    unroll(&world, &payer).await;
+
+    // The payer paid for the way; the receiver has no coins at all, and its claim pays for itself.
+    assert_eq!(receiver.onchain_balance().await.unwrap().confirmed, sats(0));
+    let receivers = receiver.exit_channel(&id).await.unwrap();
+    assert_eq!(receivers.problem, None);
+    let until = unroll(&world, &receiver).await;
+    wait(&world, until).await;
+    let claim = finish(&world, &receiver).await;
+    assert!(claim.amount > sats(11_500), "{}", claim.amount);
+    assert_eq!(state(&receiver, &id), ChannelState::Settled);
+
+    let info = finish(&world, &payer).await;
+    assert_eq!((info.stage, info.amount, info.claim), (ExitStage::Done, sats(18_000), claim.claim));
+    assert_eq!(state(&payer, &id), ChannelState::Settled);
+    let before = payer.onchain_balance().await.unwrap().confirmed;
+    assert!(before > sats(37_000), "{before}: the fee coins and the rest");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_receiver_leaves_in_blocks() {
+    rest(Unit::Blocks).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_receiver_leaves_in_seconds() {
+    rest(Unit::Seconds).await;
+}
