@@ -1,6 +1,7 @@
 //! Leaving on chain, when the operator is gone or does not play fair.
 
 use super::event::ExitReason;
+use super::onchain::fee_rate;
 use super::records::TimeUnit;
 use super::{Sats, Wallet, WalletError};
 use crate::channel::ChannelId;
@@ -91,6 +92,63 @@ pub struct ExitInfo {
     pub problem: Option<ExitProblem>,
 }
 
+/// What an exit costs and brings, and how long it takes, at a fee rate.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct ExitQuote {
+    /// The fee rate, in sats for each virtual byte.
+    pub sats_per_vbyte: u64,
+    /// What would be claimed, before any fee.
+    pub claimed: Sats,
+    /// Transactions of the way that are not confirmed yet.
+    pub transactions: u32,
+    /// How many of them must confirm one after the other.
+    pub levels: u32,
+    /// What the on-chain wallet pays for them.
+    pub fee: Sats,
+    /// What the claim pays for itself; where it is too small for that, the on-chain wallet does, and `fee` includes it.
+    pub claim_fee: Sats,
+    /// What is won in the end: the claim less all fees.
+    pub net: Sats,
+    /// Confirmed coins that the on-chain wallet has.
+    pub has: Sats,
+    /// What it lacks.
+    pub missing: Sats,
+    /// How many coins it needs at once.
+    pub coins: u32,
+    /// The on-chain address of this wallet, where more is to be paid to.
+    pub address: String,
+    /// How long the VTXO must have been on chain: blocks or seconds, by `unit`.
+    pub delay: u64,
+    /// What the delay counts in.
+    pub unit: TimeUnit,
+    /// How long it takes until the claim is confirmed, about, in seconds.
+    pub seconds: u64,
+    /// From this claim on an exit wins more than it costs, at this rate.
+    pub worth_from: Sats,
+}
+
+impl From<wallet::ExitQuote> for ExitQuote {
+    fn from(quote: wallet::ExitQuote) -> Self {
+        Self {
+            sats_per_vbyte: quote.rate.to_sat_per_vb_ceil(),
+            claimed: quote.claimed.into(),
+            transactions: quote.transactions,
+            levels: quote.levels,
+            fee: quote.fee.into(),
+            claim_fee: quote.claim_fee.into(),
+            net: quote.net.into(),
+            has: quote.has.into(),
+            missing: quote.missing.into(),
+            coins: quote.coins,
+            address: quote.address,
+            delay: quote.delay.value(),
+            unit: quote.delay.unit().into(),
+            seconds: quote.seconds,
+            worth_from: quote.worth_from.into(),
+        }
+    }
+}
+
 impl From<wallet::ExitStage> for ExitStage {
     fn from(stage: wallet::ExitStage) -> Self {
         use wallet::ExitStage as S;
@@ -140,12 +198,26 @@ fn all(exits: Vec<wallet::ExitInfo>) -> Vec<ExitInfo> {
 
 #[uniffi::export]
 impl Wallet {
+    /// What leaving a channel on chain costs and brings, and how long it takes, before anybody decides; or what is left of
+    /// it when it is under way. Without a rate the chain server's estimate.
+    #[uniffi::method(default(sats_per_vbyte = None))]
+    pub async fn exit_quote(&self, channel_id: String, sats_per_vbyte: Option<u64>) -> Result<ExitQuote, WalletError> {
+        let (id, rate): (ChannelId, _) = (channel_id.parse()?, fee_rate(sats_per_vbyte));
+        self.flow("exit_quote", move |wallet| async move { Ok(wallet.exit_quote(&id, rate).await?.into()) }).await
+    }
+
     /// Leaves a channel on chain, with what is stored and without the operator: begins, and goes as far as it goes now.
     /// There is no way back once it has begun. [`Wallet::exit_quote`] says first what it costs and how long it takes.
     /// It goes on with [`Wallet::maintain`] or [`Wallet::continue_exits`]. Calling again goes on, too.
     pub async fn exit_channel(&self, channel_id: String) -> Result<ExitInfo, WalletError> {
         let id: ChannelId = channel_id.parse()?;
         self.flow("exit_channel", move |wallet| async move { Ok(wallet.exit_channel(&id).await?.into()) }).await
+    }
+
+    /// Leaves with all VTXOs of the wallet itself on chain, each by the branch that is stored. For an operator that is
+    /// gone for good; otherwise [`Wallet::withdraw`] is cheaper.
+    pub async fn exit_coins(&self) -> Result<Vec<ExitInfo>, WalletError> {
+        self.flow("exit_coins", |wallet| async move { Ok(all(wallet.exit_coins().await?)) }).await
     }
 
     /// Takes every exit as far as it goes now. Needs only the chain. One that fails does not stop the others: see

@@ -29,7 +29,7 @@ pub use amount::Sats;
 pub use clock::Clock;
 pub use error::WalletError;
 pub use event::{Event, EventKind, Step};
-pub use exit::{ExitInfo, ExitProblem, ExitStage};
+pub use exit::{ExitInfo, ExitProblem, ExitQuote, ExitStage};
 pub use invite::{Acceptance, FundingChoice, InviteRequest, Proposal, ProposeRequest, Quote};
 pub use listener::ListenerError;
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
