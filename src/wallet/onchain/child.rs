@@ -74,7 +74,7 @@ impl Wallet {
                 .map(|coin| Input { outpoint: coin.outpoint, output: coin.output, key: coin.key })
                 .collect();
             let change = picture.state.next_change();
-            let script = picture.script(change);
+            let script = picture.script(change)?;
             let parent_size = parent.vsize() as u64;
             let plan = Plan { parent_size, anchor: anchor.clone(), rate, at_least, script: &script };
             let picked = plan.pick(&own, &coins);

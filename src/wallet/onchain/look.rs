@@ -32,24 +32,24 @@ impl Picture {
         if self.state.tip == Some(tip) {
             return looks;
         }
-        let rest: Vec<(ScriptBuf, OwnKey)> = self.others().filter(|(script, _)| !looks.contains_key(script)).collect();
+        let rest: Vec<(&ScriptBuf, OwnKey)> =
+            self.others().filter(|(script, _)| !looks.contains_key(*script)).collect();
         let turn = (tip.height as usize).saturating_mul(IN_TURN);
         let start = turn.checked_rem(rest.len()).unwrap_or(0);
-        looks.extend(rest.into_iter().cycle().skip(start).take(IN_TURN));
+        let turn = rest.into_iter().cycle().skip(start).take(IN_TURN);
+        looks.extend(turn.map(|(script, key)| (script.clone(), key)));
         looks
     }
 
     /// Addresses and change scripts that were given out and not paid to yet.
     fn given_out(&self) -> impl Iterator<Item = (ScriptBuf, OwnKey)> {
         let State { addresses, change, .. } = self.state;
-        let branches = [(KeyUse::Onchain, addresses), (KeyUse::OnchainChange, change)];
-        branches.into_iter().flat_map(move |(key_use, branch)| {
-            // The next address is in errors, too.
-            let shown = if key_use == KeyUse::Onchain { branch.used + 1 } else { 0 };
-            (branch.used..branch.shown.max(shown)).map(move |index| {
-                let key = OwnKey { key_use, index };
-                (self.script(key), key)
-            })
+        // The next address is in errors, too.
+        let shown = addresses.shown.max(addresses.used.saturating_add(1));
+        let branches = [(KeyUse::Onchain, addresses.used..shown), (KeyUse::OnchainChange, change.used..change.shown)];
+        branches.into_iter().flat_map(|(key_use, indexes)| {
+            let scripts = self.branch(key_use).filter(move |(_, key)| indexes.contains(&key.index));
+            scripts.map(|(script, key)| (script.clone(), key))
         })
     }
 
@@ -65,14 +65,10 @@ impl Picture {
     }
 
     /// Everything that was ever used, in an order that stays.
-    fn others(&self) -> impl Iterator<Item = (ScriptBuf, OwnKey)> {
+    fn others(&self) -> impl Iterator<Item = (&ScriptBuf, OwnKey)> {
         let State { addresses, change, .. } = self.state;
-        let branches = [(KeyUse::Onchain, addresses.used), (KeyUse::OnchainChange, change.used)];
-        let used =
-            branches.into_iter().flat_map(|(key_use, used)| (0..used).map(move |index| OwnKey { key_use, index }));
-        let used = used.map(|key| (self.script(key), key));
-        let mut payouts: Vec<(ScriptBuf, OwnKey)> = self.payouts().map(|(script, key)| (script.clone(), key)).collect();
-        payouts.sort_by_key(|(_, key)| key.index);
-        used.chain(payouts)
+        let addresses = self.branch(KeyUse::Onchain).take(addresses.used as usize);
+        let change = self.branch(KeyUse::OnchainChange).take(change.used as usize);
+        addresses.chain(change).chain(self.payouts().iter().map(|(script, key)| (script, *key)))
     }
 }

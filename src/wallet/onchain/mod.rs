@@ -1,11 +1,12 @@
 //! The small on-chain wallet: it pays the fees of unilateral exits, and holds what they bring.
 //!
 //! [`State`] is what is stored: which addresses are in use, and the transactions that matter for its coins, without a
-//! secret. [`Picture`] makes a `bdk_wallet` of it, which knows the scripts and tells what is spent, replaced or gone
-//! with a reorganisation. A sync asks the chain, and stores the new state as a whole, so that it does not grow with
+//! secret. [`Picture`] makes scripts of it, and bdk's graph, which tells what is spent, replaced or gone with a
+//! reorganisation. A sync asks the chain, and stores the new state as a whole, so that it does not grow with
 //! what is over. See `docs/adr/0009-onchain-wallet.md`.
 
 mod child;
+mod draft;
 mod look;
 mod picture;
 mod send;
@@ -68,7 +69,7 @@ impl Wallet {
     /// The address that is shown; the caller stores the state.
     fn fee_address(&self, picture: &mut Picture) -> Result<String> {
         let key = picture.state.address();
-        let address = Address::from_script(&picture.script(key), self.config.network.to_bitcoin());
+        let address = Address::from_script(&picture.script(key)?, self.config.network.to_bitcoin());
         Ok(address.map_err(|_| WalletError::KeyDerivation)?.to_string())
     }
 }

@@ -1,15 +1,13 @@
 //! Paying from the on-chain wallet.
 
-use bdk_wallet::coin_selection::InsufficientFunds;
-use bdk_wallet::error::CreateTxError;
-use bitcoin::{Amount, FeeRate, Psbt, ScriptBuf, Transaction, TxOut, Txid, Weight, psbt};
+use bitcoin::{Amount, FeeRate, ScriptBuf, Transaction, TxOut, Txid, Weight};
 
 use super::super::coins::sum;
 use super::super::error::Result;
-use super::super::keys::KeyUse;
 use super::super::{Wallet, WalletError};
+use super::draft::Draft;
 use super::picture::{OnchainCoin, Picture};
-use super::sign::{sign, unsigned_witness};
+use super::sign::sign;
 use super::state::{Known, OwnKey};
 use crate::chain::ChainError;
 use crate::log::note;
@@ -43,11 +41,11 @@ struct Payment {
 }
 
 /// What is to be paid.
-struct Order {
-    script: ScriptBuf,
+pub(super) struct Order {
+    pub script: ScriptBuf,
     /// `None`: everything.
-    amount: Option<Amount>,
-    rate: FeeRate,
+    pub amount: Option<Amount>,
+    pub rate: FeeRate,
 }
 
 fn per_vbyte(sats: u64) -> FeeRate {
@@ -121,73 +119,29 @@ impl Wallet {
         let exiting = channels.iter().filter(|row| row.hot.state == ChannelState::Exiting).count();
         let exits = exiting.max(db.flows_of(FlowKind::Exit)?.len());
         let (kept, free) = keep_for_exits(free, exits, order.rate);
-        let payouts: Vec<&OnchainCoin> = free.iter().filter(|coin| coin.key.key_use == KeyUse::Chain).collect();
-        let psbt = match picture.psbt(order, &kept, &[]) {
-            // Payouts of exits only where they are needed: they are coins of channels, and would be seen together.
-            Ok(psbt) if order.amount.is_some() || payouts.is_empty() => Ok(psbt),
-            _ => picture.psbt(order, &kept, &payouts),
+        let change = picture.state.next_change();
+        let draft = Draft { order, change: picture.script(change)?, height: picture.state.tip.map(|tip| tip.height) };
+        let picked = match order.amount {
+            Some(amount) => draft.of(amount, &free),
+            None => draft.of_everything(&free),
         };
-        let available = sum(free.iter().map(|coin| coin.output.value));
-        let psbt = psbt.map_err(|error| match refusal(error, available) {
-            WalletError::InsufficientFunds { available, .. } if !kept.is_empty() => WalletError::ReservedForExits {
-                exits,
-                reserved: sum(kept.iter().map(|coin| coin.output.value)),
-                available,
-            },
+        let (mut tx, coins) = picked.map_err(|error| match error {
+            WalletError::InsufficientFunds { available, .. } if !kept.is_empty() => {
+                let reserved = sum(kept.iter().map(|coin| coin.output.value));
+                WalletError::ReservedForExits { exits, reserved, available }
+            }
             other => other,
         })?;
-        self.signed(psbt, order, &free)
-    }
-
-    fn signed(&self, psbt: Psbt, order: &Order, coins: &[OnchainCoin]) -> Result<Payment> {
-        let refused = || WalletError::CorruptFlow { what: "an on-chain payment" };
-        let mut tx = psbt.unsigned_tx;
-        let inputs: Option<Vec<(TxOut, Option<OwnKey>)>> = tx
-            .input
-            .iter()
-            .map(|input| {
-                let coin = coins.iter().find(|coin| coin.outpoint == input.previous_output)?;
-                Some((coin.output.clone(), Some(coin.key)))
-            })
-            .collect();
-        let inputs = inputs.ok_or_else(refused)?;
+        let inputs: Vec<(TxOut, Option<OwnKey>)> =
+            coins.iter().map(|coin| (coin.output.clone(), Some(coin.key))).collect();
         sign(&self.keys, &mut tx, &inputs)?;
-        let paid = tx.output.iter().find(|output| output.script_pubkey == order.script).ok_or_else(refused)?.value;
         let spent = sum(inputs.iter().map(|(output, _)| output.value));
-        let fee = spent.checked_sub(sum(tx.output.iter().map(|output| output.value))).ok_or_else(refused)?;
-        if order.amount.is_some_and(|amount| amount != paid) {
-            return Err(refused());
-        }
-        Ok(Payment { tx, quote: OnchainQuote { amount: paid, fee, rate: order.rate } })
-    }
-}
-
-impl Picture {
-    /// The payment, unsigned: from confirmed coins but `kept`, and all of `payouts`.
-    fn psbt(
-        &mut self,
-        order: &Order,
-        kept: &[OnchainCoin],
-        payouts: &[&OnchainCoin],
-    ) -> std::result::Result<Psbt, CreateTxError> {
-        let change = self.state.next_change();
-        let change = self.script(change);
-        let mut builder = self.wallet.build_tx();
-        builder.fee_rate(order.rate).exclude_unconfirmed();
-        kept.iter().for_each(|coin| {
-            builder.add_unspendable(coin.outpoint);
-        });
-        for coin in payouts {
-            let input = psbt::Input { witness_utxo: Some(coin.output.clone()), ..psbt::Input::default() };
-            let satisfaction = Weight::from_wu(unsigned_witness().size() as u64);
-            // Refused only where the builder knows the coin itself.
-            let _ = builder.add_foreign_utxo(coin.outpoint, input, satisfaction);
-        }
-        match order.amount {
-            Some(amount) => builder.add_recipient(order.script.clone(), amount).drain_to(change),
-            None => builder.drain_wallet().drain_to(order.script.clone()),
+        let paid = tx.output.iter().find(|output| output.script_pubkey == order.script).map(|output| output.value);
+        let fee = spent.checked_sub(sum(tx.output.iter().map(|output| output.value)));
+        let (Some(amount), Some(fee)) = (paid, fee) else {
+            return Err(WalletError::CorruptFlow { what: "an on-chain payment" });
         };
-        builder.finish()
+        Ok(Payment { tx, quote: OnchainQuote { amount, fee, rate: order.rate } })
     }
 }
 
@@ -203,14 +157,4 @@ fn keep_for_exits(coins: Vec<OnchainCoin>, exits: usize, rate: FeeRate) -> (Vec<
         }
         keep
     })
-}
-
-/// Why there is no such payment.
-fn refusal(error: CreateTxError, available: Amount) -> WalletError {
-    match error {
-        CreateTxError::CoinSelection(InsufficientFunds { needed, .. }) => {
-            WalletError::InsufficientFunds { needed, available }
-        }
-        _ => WalletError::CorruptFlow { what: "an on-chain payment" },
-    }
 }

@@ -59,7 +59,7 @@ impl Wallet {
         let mut scanned = false;
         if !picture.state.scanned && failed.is_none() {
             for key_use in [KeyUse::Onchain, KeyUse::OnchainChange] {
-                failed = failed.or(self.scan(&picture, key_use, &mut scripts, &mut histories).await);
+                failed = failed.or(self.scan(&picture, key_use, &mut scripts, &mut histories).await?);
             }
             scanned = failed.is_none();
         }
@@ -99,16 +99,17 @@ impl Wallet {
         key_use: KeyUse,
         scripts: &mut Looks,
         histories: &mut HashMap<ScriptBuf, History>,
-    ) -> Option<ChainError> {
+    ) -> Result<Option<ChainError>> {
         let (mut next, mut unused) = (0, 0);
         while unused < GAP && next < MAX_SCAN {
             let keys = (next..next + GAP).map(|index| OwnKey { key_use, index });
-            let chunk: Vec<(ScriptBuf, OwnKey)> = keys.map(|key| (picture.script(key), key)).collect();
+            let chunk: Vec<(ScriptBuf, OwnKey)> =
+                keys.map(|key| Ok((picture.script(key)?, key))).collect::<Result<_>>()?;
             let asked = chunk.iter().filter(|(script, _)| !histories.contains_key(script)).cloned().collect();
             let (answers, failed) = self.histories(&asked).await;
             histories.extend(answers);
             if failed.is_some() {
-                return failed;
+                return Ok(failed);
             }
             for (script, _) in &chunk {
                 let used = histories.get(script).is_some_and(|history| !history.entries.is_empty());
@@ -117,7 +118,7 @@ impl Wallet {
             scripts.extend(chunk);
             next += GAP;
         }
-        None
+        Ok(None)
     }
 
     /// What exits under way pay to: the payouts of channels that are on chain, and those of coins.
