@@ -63,7 +63,7 @@
 //! use secp256k1::{Keypair, SECP256K1, rand::thread_rng};
 //! use virtual_channels::channel::script::{CheckpointScript, default_vtxo};
 //! use virtual_channels::channel::{
-//!     Authorisation, Channel, ChannelTerms, ChannelUpdate, Delay, Message, Network, Party, Payout, Unit,
+//!     Authorisation, AuthorisationPolicy, Channel, ChannelTerms, ChannelUpdate, Delay, Message, Network, Party, Payout, Unit,
 //!     UpdateMessage, time,
 //! };
 //!
@@ -88,6 +88,7 @@
 //!     locktime: time::locktime(Unit::Seconds, 1_900_000_000)?,
 //!     d1: day,
 //!     d2: Delay::at_least(Unit::Seconds, 48 * 3600)?,
+//!     authorisation: AuthorisationPolicy::default(),
 //! };
 //! println!("fund {} with {}", terms.address()?, terms.capacity);
 //!

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use virtual_channels::channel::operator_info::FeePrograms;
 use virtual_channels::channel::script::CheckpointScript;
 use virtual_channels::channel::{
-    Authorisation, Channel, ChannelTerms, Delay, Network, OperatorInfo, Party, Unit, time,
+    Authorisation, AuthorisationPolicy, Channel, ChannelTerms, Delay, Network, OperatorInfo, Party, Unit, time,
 };
 use virtual_channels::store::{ChannelRecord, ChannelState, FundingKind, Role, Store};
 use virtual_channels::wallet::{KeyUse, Keys, SecretKeypair, Wallet, WalletConfig};
@@ -57,6 +57,7 @@ impl Parties {
             locktime: time::locktime(Unit::Seconds, self.now + u64::from(20 * DAY))?,
             d1: Delay::at_least(Unit::Seconds, u64::from(DAY))?,
             d2: Delay::at_least(Unit::Seconds, u64::from(2 * DAY))?,
+            authorisation: AuthorisationPolicy::default(),
         };
         let txid = Txid::hash(&index.to_be_bytes());
         Ok(Channel::new(terms, OutPoint::new(txid, 0))?)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bitcoin::Amount;
 use virtual_channels::channel::message::{Accept, Invite, Message, Offer, UpdateMessage};
-use virtual_channels::channel::{ChannelId, Receipt, Unit};
+use virtual_channels::channel::{AuthorisationPolicy, ChannelId, Receipt, Unit};
 use virtual_channels::operator::Operator;
 use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{Acceptance, FundingChoice, InviteRequest, Keys, ProposeRequest, Wallet, WalletConfig};
@@ -53,7 +53,13 @@ pub async fn run() -> Result<(), Failure> {
 
     step("2. both open a channel in a batch");
     let invite = Invite::parse(&receiver.create_invite(&InviteRequest::default())?.to_text()?)?;
-    let request = ProposeRequest { capacity: CAPACITY, funding: FundingChoice::Batch, lifetime: None, delay_margin: 0 };
+    let request = ProposeRequest {
+        capacity: CAPACITY,
+        funding: FundingChoice::Batch,
+        lifetime: None,
+        delay_margin: 0,
+        authorisation: AuthorisationPolicy::AtOpen,
+    };
     let quote = payer.quote_open(&invite, &request).await?;
     println!("   quote: fee {} sats, takes payments until {}", quote.fee.to_sat(), quote.close_by.unwrap_or(0));
     let proposal = payer.propose(&invite, &request).await?;

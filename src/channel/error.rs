@@ -79,6 +79,8 @@ pub enum ChannelError {
     OfferMismatch { what: &'static str },
     #[error("the invite does not take channels funded {kind}")]
     FundingKindRefused { kind: &'static str },
+    #[error("the invite does not take channels that need their payer to be closed")]
+    OnCloseRefused,
     #[error("the accept is for another offer")]
     OtherOffer,
     #[error("the accept ended at {valid_until}, it is {now}")]
@@ -129,6 +131,12 @@ pub enum ChannelError {
     MissingAuthorisation { channel_id: ChannelId },
     #[error("nothing has been paid yet")]
     NothingPaid,
+
+    // Closing together.
+    #[error("the close request ended at {expires_at}, it is {now}: ask for a new one")]
+    CloseRequestExpired { expires_at: u64, now: u64 },
+    #[error("channel {channel_id} can be closed only with its payer: ask it for a grant, or leave on chain")]
+    GrantNeeded { channel_id: ChannelId },
 
     // The branch.
     #[error("branch: {what}")]

@@ -46,6 +46,36 @@ pub struct Party {
     pub chain_payout: Payout,
 }
 
+/// When the payer gives the receiver what it needs to close alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum AuthorisationPolicy {
+    /// With the first payment: the receiver can close whenever it wants. What has not been paid depends on receiver and
+    /// operator not both being dishonest.
+    #[default]
+    AtOpen,
+    /// When the receiver asks for it: until then nobody but the payer can begin to spend the channel, and a receiver
+    /// whose payer is away has only the way on chain.
+    OnClose,
+}
+
+impl AuthorisationPolicy {
+    /// The number in messages.
+    pub fn code(self) -> u32 {
+        match self {
+            Self::AtOpen => 0,
+            Self::OnClose => 1,
+        }
+    }
+
+    pub fn from_code(code: u32) -> Result<Self, ChannelError> {
+        match code {
+            0 => Ok(Self::AtOpen),
+            1 => Ok(Self::OnClose),
+            _ => Err(ChannelError::Malformed { what: "authorisation policy" }),
+        }
+    }
+}
+
 /// The agreement. Immutable once offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ChannelTerms {
@@ -61,6 +91,8 @@ pub struct ChannelTerms {
     pub d1: Delay,
     /// After so long on chain, the payer can spend alone.
     pub d2: Delay,
+    /// When the receiver is given what it needs to close alone.
+    pub authorisation: AuthorisationPolicy,
 }
 
 /// Tagged hash over the terms and the funding outpoint: the name of a channel on both sides.
@@ -99,7 +131,12 @@ impl ChannelTerms {
     /// The canonical encoding that ids and signatures are made over: fixed width, big endian, version first.
     pub fn canonical(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(256);
-        bytes.extend([1, self.network.code()]);
+        // The version says when the payer authorises: terms of the first are as they always were.
+        let version = match self.authorisation {
+            AuthorisationPolicy::AtOpen => 1,
+            AuthorisationPolicy::OnClose => 2,
+        };
+        bytes.extend([version, self.network.code()]);
         bytes.extend(self.operator.serialize());
         for party in [&self.payer, &self.receiver] {
             bytes.extend(party.key.serialize());
@@ -122,7 +159,12 @@ impl ChannelTerms {
             rest = left;
             Ok(taken)
         };
-        let [1, network] = *take(2)? else { return Err(malformed()) };
+        let [version, network] = *take(2)? else { return Err(malformed()) };
+        let authorisation = match version {
+            1 => AuthorisationPolicy::AtOpen,
+            2 => AuthorisationPolicy::OnClose,
+            _ => return Err(malformed()),
+        };
         let mut key = || XOnlyPublicKey::from_slice(take(32)?).map_err(|_| ChannelError::InvalidKey);
         let operator = key()?;
         let mut party = || Ok(Party { key: key()?, ark_payout: Payout(key()?), chain_payout: Payout(key()?) });
@@ -140,6 +182,7 @@ impl ChannelTerms {
             locktime: absolute::LockTime::from_consensus(number(4)? as u32),
             d1: delay(number(4)?)?,
             d2: delay(number(4)?)?,
+            authorisation,
         };
         if rest.is_empty() { Ok(terms) } else { Err(malformed()) }
     }

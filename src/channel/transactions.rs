@@ -76,6 +76,17 @@ impl Channel {
         OffchainTx::new(&[self.input(leaf::FORFEIT, None)], script, outputs)
     }
 
+    /// The release of a channel in which nothing was paid, through the operator: everything to the payer, unsigned.
+    pub fn release(&self, script: &CheckpointScript) -> Result<OffchainTx, ChannelError> {
+        let output = TxOut { value: self.terms.capacity, script_pubkey: self.terms.payer.ark_payout.script() };
+        OffchainTx::new(&[self.input(leaf::FORFEIT, None)], script, vec![output])
+    }
+
+    /// The checkpoint of a refund: what a VTXO that was refunded is spent by.
+    pub fn refund_checkpoint(&self, script: &CheckpointScript) -> Result<Checkpoint, ChannelError> {
+        Checkpoint::new(&self.input(leaf::REFUND, Some(self.terms.locktime)), script)
+    }
+
     /// The refund after the locktime, through the operator: the whole capacity to `outputs` (without the anchor).
     pub fn refund(&self, script: &CheckpointScript, outputs: Vec<TxOut>) -> Result<OffchainTx, ChannelError> {
         OffchainTx::new(&[self.input(leaf::REFUND, Some(self.terms.locktime))], script, outputs)

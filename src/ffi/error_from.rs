@@ -71,6 +71,11 @@ impl From<wallet::WalletError> for WalletError {
                 channel_id: channel_id.to_string(),
                 spent_by: spent_by.map(|txid| txid.to_string()),
             },
+            E::Paid { channel_id, .. } => Self::WrongState {
+                channel_id: channel_id.to_string(),
+                state: ChannelState::Open.into(),
+                what: "giving back what was paid".into(),
+            },
             E::Unrolled { channel_id } => Self::Unrolled { channel_id: channel_id.to_string() },
             E::Expired { channel_id, amount } => {
                 Self::Expired { channel_id: channel_id.to_string(), amount: amount.into() }
@@ -121,6 +126,9 @@ impl From<ChannelError> for WalletError {
             E::UnknownCheckpointScript { channel_id } => {
                 Self::UnknownCheckpointScript { channel_id: channel_id.to_string() }
             }
+            E::OnCloseRefused => Self::InvalidTerms { reason: text },
+            E::CloseRequestExpired { expires_at, now } => Self::AcceptExpired { valid_until: expires_at, now },
+            E::GrantNeeded { channel_id } => Self::ReauthorisationNeeded { channel_id: channel_id.to_string() },
             E::MissingAuthorisation { channel_id } => Self::MissingAuthorisation { channel_id: channel_id.to_string() },
             E::UnacceptableCheckpointScript { .. } | E::CheckpointDelayTooShort { .. } => {
                 Self::UnsafeOperator { reason: text }

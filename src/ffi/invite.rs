@@ -51,6 +51,7 @@ impl From<InviteRequest> for wallet::InviteRequest {
             min_gap: None,
             batch_funding: request.batch_funding,
             offchain_funding: request.offchain_funding,
+            on_close: usual.on_close,
             memo: request.memo,
             valid_seconds: request.valid_seconds,
         }
@@ -94,6 +95,7 @@ impl From<ProposeRequest> for wallet::ProposeRequest {
             },
             lifetime: request.lifetime,
             delay_margin: request.delay_margin,
+            authorisation: crate::channel::AuthorisationPolicy::default(),
         }
     }
 }

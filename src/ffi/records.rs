@@ -465,6 +465,16 @@ pub enum Parsed {
         /// What the receiver has received in all.
         amount: Sats,
     },
+    /// The other side asks to end the channel together now.
+    CloseRequest {
+        /// The channel.
+        channel_id: String,
+    },
+    /// The other side's answer to a close request.
+    CloseGrant {
+        /// The channel.
+        channel_id: String,
+    },
     /// Pay it with `send`.
     ArkAddress {
         /// The address.
@@ -507,6 +517,8 @@ impl From<wallet::Parsed> for Parsed {
             Message::Receipt(receipt) => {
                 Self::Receipt { channel_id: receipt.channel_id.to_string(), amount: receipt.amount.into() }
             }
+            Message::CloseRequest(request) => Self::CloseRequest { channel_id: request.channel_id.to_string() },
+            Message::CloseGrant(grant) => Self::CloseGrant { channel_id: grant.channel_id.to_string() },
         }
     }
 }

@@ -72,6 +72,7 @@ words! {
         OpenOffchain = "open-offchain",
         Close = "close",
         Refund = "refund",
+        Release = "release",
         Send = "send",
         Settle = "settle",
         Withdraw = "withdraw",

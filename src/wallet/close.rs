@@ -6,10 +6,11 @@ use super::batch::encode;
 use super::error::Result;
 use super::events::EventKind;
 use super::loaded::LoadedChannel;
-use super::offchain::{Job, OffchainData, PayerSignatures, Signer, channel_id, output_to, step};
+use super::offchain::{Job, OffchainData, OtherSignatures, Signer, channel_id, output_to, step};
 use super::{Wallet, WalletError};
 use crate::channel::terms::tagged_hash;
 use crate::channel::{Authorisation, ChannelError, ChannelId, ChannelUpdate};
+use crate::log::note;
 use crate::operator::{OperatorError, code};
 use crate::store::{ChannelResult, ChannelState, Db, Flow, FlowKind, HotRow, Role};
 
@@ -44,7 +45,11 @@ impl Wallet {
             let row = db.channel(&id)?.ok_or(WalletError::NotFound)?;
             let update = closable(&row.hot)?;
             let authorisation = row.authorisation.ok_or(ChannelError::MissingAuthorisation { channel_id: id })?;
-            let script = Authorisation::from_bytes(&authorisation)?.script;
+            let Authorisation { script, checkpoint, .. } = Authorisation::from_bytes(&authorisation)?;
+            // A grant is for the script of its day: where the payer is asked anyway, it is asked once.
+            if checkpoint.is_none() {
+                return Err(ChannelError::GrantNeeded { channel_id: id }.into());
+            }
             if script != info.checkpoint {
                 return Err(WalletError::ReauthorisationNeeded { channel_id: id });
             }
@@ -95,8 +100,11 @@ impl Wallet {
                 return Ok(());
             };
             let bytes = db.authorisation(id)?.ok_or(ChannelError::MissingAuthorisation { channel_id: *id })?;
-            let data =
-                OffchainData { checkpoint: Authorisation::from_bytes(&bytes)?.script, ..super::batch::decode(&flow)? };
+            let Authorisation { script, checkpoint, .. } = Authorisation::from_bytes(&bytes)?;
+            if checkpoint.is_none() {
+                return Err(ChannelError::GrantNeeded { channel_id: *id }.into());
+            }
+            let data = OffchainData { checkpoint: script, ..super::batch::decode(&flow)? };
             Ok(db.update_flow(&flow.id, step::MISMATCH, step::BUILT, &encode(&data)?, now)?)
         })
     }
@@ -129,9 +137,19 @@ impl Wallet {
         }
         if error.is(code::VTXO_ALREADY_SPENT) {
             let spent_by = self.spent_by(loaded).await;
+            if let Some(txid) = spent_by
+                && let Err(error) = self.look_for_refund(&channel_id, txid).await
+            {
+                note!(Warn, "channel {channel_id}: what spent it is not known: {error}");
+            }
             return WalletError::AlreadySpent { channel_id, spent_by };
         }
         error.into()
+    }
+
+    async fn look_for_refund(&self, id: &ChannelId, spent_by: Txid) -> Result<()> {
+        let row = self.store.read(|db| db.channel(id))?.ok_or(WalletError::NotFound)?;
+        self.note_refund(&row, spent_by).await
     }
 
     async fn spent_by(&self, loaded: &LoadedChannel) -> Option<Txid> {
@@ -159,14 +177,15 @@ impl Wallet {
             return Err(WalletError::CorruptFlow { what: "a close" });
         }
         let tx = loaded.channel.close(&authorisation.script, update.amount)?;
-        let payer = PayerSignatures {
+        let other = OtherSignatures {
             key: loaded.channel.terms.payer.key,
+            is_payer: true,
             ark: update.ark_signature,
-            checkpoint: authorisation.checkpoint,
+            checkpoint: authorisation.checkpoint.ok_or(ChannelError::GrantNeeded { channel_id: id })?,
         };
         let own = self.keys.keypair(super::keys::KeyUse::Receiver, loaded.record.key_index)?;
         let pending = authorisation.pending_proof(&loaded.channel, &own)?;
-        let signers = vec![Signer { own, payer: Some(payer) }];
+        let signers = vec![Signer { own, other: Some(other) }];
         Ok(Job { tx, operator: data.operator, signers, pending })
     }
 

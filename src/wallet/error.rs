@@ -70,6 +70,8 @@ pub enum WalletError {
     ReauthorisationNeeded { channel_id: ChannelId },
     #[error("the other side was first: channel {channel_id} is spent by {spent_by:?}")]
     AlreadySpent { channel_id: ChannelId, spent_by: Option<Txid> },
+    #[error("channel {channel_id} was paid {amount}: it is closed, not given back")]
+    Paid { channel_id: ChannelId, amount: Amount },
     #[error("channel {channel_id} is on chain: it must be left on chain, too")]
     Unrolled { channel_id: ChannelId },
     #[error("channel {channel_id} expired: {amount} cannot be claimed through the operator any more")]

@@ -25,6 +25,8 @@ pub struct InviteRequest {
     pub min_gap: Option<u64>,
     pub batch_funding: bool,
     pub offchain_funding: bool,
+    /// Whether the payer may keep the authorisation to close until it is asked: closing then needs it online.
+    pub on_close: bool,
     pub memo: Option<String>,
     /// How long the invite is good, in seconds.
     pub valid_seconds: u64,
@@ -41,6 +43,7 @@ impl Default for InviteRequest {
             min_gap: None,
             batch_funding: true,
             offchain_funding: true,
+            on_close: false,
             memo: None,
             valid_seconds: 24 * 3600,
         }
@@ -78,6 +81,7 @@ impl Wallet {
                     min_gap: request.min_gap.unwrap_or(exit.value()),
                     batch_funding: request.batch_funding,
                     offchain_funding: request.offchain_funding,
+                    on_close: request.on_close,
                 },
                 memo: request.memo.clone().filter(|memo| !memo.is_empty()),
                 expires_at,

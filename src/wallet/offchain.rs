@@ -1,8 +1,9 @@
 //! Off-chain transactions: submit, store the answer, only then sign the checkpoints, finalize.
 //!
 //! Sending, closing, refunding and funding a channel off chain are the same flow with other inputs. Its journal entry
-//! has two steps: [`step::BUILT`] and [`step::ANSWERED`] (a close also [`step::MISMATCH`]). A fully signed checkpoint never leaves before the operator's
-//! signature on the ark transaction is stored.
+//! has two steps: [`step::BUILT`] and [`step::ANSWERED`] (a close also [`step::MISMATCH`], a release
+//! [`step::REFUSED`]). A fully signed checkpoint never leaves before the operator's signature on the ark transaction is
+//! stored.
 
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub(super) mod step {
     /// Only a close: the operator has another checkpoint script and took nothing. The payer may sign the same amount
     /// again for the new one; in no other step may the signatures change.
     pub const MISMATCH: &str = "mismatch";
+    /// Only a release: the operator took nothing. It can be tried again, or given up for a refund.
+    pub const REFUSED: &str = "refused";
     /// The operator's signatures are stored.
     pub const ANSWERED: &str = "answered";
 }
@@ -55,6 +58,9 @@ pub(super) struct OffchainData {
     pub channel: Option<String>,
     /// For a funding: what the channel is.
     pub opening: Option<OpeningData>,
+    /// For a release: the receiver's grant, as text.
+    #[serde(default)]
+    pub grant: Option<String>,
     /// The operator's answer, from [`step::ANSWERED`] on.
     pub answer: Option<AnswerData>,
     /// When the operator refused to finalize (unix seconds).
@@ -80,12 +86,13 @@ pub(super) struct Job {
 /// Who signs an input besides the operator.
 pub(super) struct Signer {
     pub own: SecretKeypair,
-    /// The payer's signatures, when the receiver closes.
-    pub payer: Option<PayerSignatures>,
+    /// The other side's signatures, on the leaf that needs both.
+    pub other: Option<OtherSignatures>,
 }
 
-pub(super) struct PayerSignatures {
+pub(super) struct OtherSignatures {
     pub key: XOnlyPublicKey,
+    pub is_payer: bool,
     pub ark: schnorr::Signature,
     pub checkpoint: schnorr::Signature,
 }
@@ -100,6 +107,7 @@ impl OffchainData {
             operator: channel.terms.operator,
             channel: Some(channel.id.to_string()),
             opening: None,
+            grant: None,
             answer: None,
             refused_at: None,
         }
@@ -121,6 +129,22 @@ impl AnswerData {
     }
 }
 
+impl Signer {
+    /// In the order of the keys in every leaf that owners and operator share: the payer's comes first.
+    fn in_order(
+        &self,
+        other: Option<schnorr::Signature>,
+        own: schnorr::Signature,
+        operator: schnorr::Signature,
+    ) -> Vec<schnorr::Signature> {
+        match (other, &self.other) {
+            (Some(other), Some(side)) if side.is_payer => vec![other, own, operator],
+            (Some(other), _) => vec![own, other, operator],
+            (None, _) => vec![own, operator],
+        }
+    }
+}
+
 impl Job {
     /// A spend of own VTXOs.
     pub fn of_own(wallet: &Wallet, data: &OffchainData) -> Result<Self> {
@@ -132,7 +156,7 @@ impl Job {
             inputs.push(wallet.offchain_input(&own, input.outpoint, input.amount)?);
             coins.push(wallet.intent_input(&own, input.outpoint, input.amount)?);
             let own = wallet.keys.keypair(Wallet::key_use(&own), own.key_index)?;
-            signers.push(Signer { own, payer: None });
+            signers.push(Signer { own, other: None });
         }
         let outputs = data.outputs.iter().map(OutputData::txout).collect();
         let tx = OffchainTx::new(&inputs, &data.checkpoint, outputs)?;
@@ -144,13 +168,23 @@ impl Job {
     fn signed_ark(&self) -> Result<Psbt> {
         let mut ark = self.tx.ark_psbt()?;
         for (index, signer) in self.signers.iter().enumerate() {
-            if let Some(payer) = &signer.payer {
+            if let Some(other) = &signer.other {
                 let leaf = &self.tx.checkpoint(index)?.leaf;
-                psbt::add_signature(&mut ark, index, leaf, payer.key, payer.ark)?;
+                psbt::add_signature(&mut ark, index, leaf, other.key, other.ark)?;
             }
             self.tx.sign_ark(&mut ark, index, &signer.own)?;
         }
         Ok(ark)
+    }
+
+    /// Both transactions with every signature: what a way on chain needs when finalizing comes to nothing.
+    fn signed(&self, operator: &OperatorSignatures) -> Result<AnswerData> {
+        let mut ark = self.signed_ark()?;
+        for (index, signature) in operator.ark.iter().enumerate() {
+            psbt::add_signature(&mut ark, index, &self.tx.checkpoint(index)?.leaf, self.operator, *signature)?;
+        }
+        let checkpoints = self.final_checkpoints(operator)?;
+        Ok(AnswerData { ark: ark.to_string(), checkpoints: checkpoints.iter().map(Psbt::to_string).collect() })
     }
 
     /// The checkpoints with every signature, verified once more here.
@@ -165,18 +199,15 @@ impl Job {
         let mut signed = Vec::with_capacity(self.tx.checkpoints.len() + 1);
         let each = self.tx.checkpoints.iter().zip(&self.signers).zip(operator.checkpoints.iter().zip(&operator.ark));
         for (index, ((checkpoint, signer), (for_checkpoint, for_ark))) in each.enumerate() {
-            let payer = signer.payer.as_ref();
-            // In the order of the keys in every leaf that owners and operator share.
             let own = psbt::sign(&checkpoint.sighash()?, &signer.own);
-            let signatures: Vec<_> =
-                payer.map(|payer| payer.checkpoint).into_iter().chain([own, *for_checkpoint]).collect();
+            let other = signer.other.as_ref().map(|other| other.checkpoint);
             let mut tx = checkpoint.tx.clone();
-            set_witness(&mut tx, psbt::witness(&checkpoint.vtxo_leaf, &signatures));
+            set_witness(&mut tx, psbt::witness(&checkpoint.vtxo_leaf, &signer.in_order(other, own, *for_checkpoint)));
             signed.push(tx);
             let own = psbt::sign(&self.tx.ark_sighash(index)?, &signer.own);
-            let signatures: Vec<_> = payer.map(|payer| payer.ark).into_iter().chain([own, *for_ark]).collect();
+            let other = signer.other.as_ref().map(|other| other.ark);
             if let Some(input) = ark.input.get_mut(index) {
-                input.witness = psbt::witness(&checkpoint.leaf, &signatures);
+                input.witness = psbt::witness(&checkpoint.leaf, &signer.in_order(other, own, *for_ark));
             }
         }
         signed.push(ark);
@@ -191,7 +222,7 @@ impl Job {
     ) -> Result<Psbt> {
         let message = checkpoint.sighash()?;
         let mut signatures = vec![(signer.own.xonly(), psbt::sign(&message, &signer.own)), (self.operator, *operator)];
-        signatures.extend(signer.payer.as_ref().map(|payer| (payer.key, payer.checkpoint)));
+        signatures.extend(signer.other.as_ref().map(|other| (other.key, other.checkpoint)));
         let mut signed = checkpoint.psbt()?;
         for (key, signature) in signatures {
             if !psbt::verify(&message, &key, &signature) {
@@ -245,11 +276,12 @@ impl Wallet {
                 return self.complete_offchain(&flow, &data, &job).await.map(|()| ark_txid);
             };
             data.answer = Some(AnswerData::of(&answer));
+            let signed = job.signed(&answer.signatures)?;
             let now = self.timestamp();
             self.store.write::<_, WalletError>(|db| {
                 db.update_flow(&id, step::BUILT, step::ANSWERED, &encode(&data)?, now)?;
                 if let Some(channel) = channel_id(&data)? {
-                    db.set_submit_answer(&channel, &encode(&data.answer)?)?;
+                    db.set_submit_answer(&channel, &encode(&signed)?)?;
                     if flow.kind == FlowKind::Refund {
                         // The operator has signed: from here on nothing is paid any more.
                         db.set_state(&channel, &super::refund::REFUNDABLE, ChannelState::Refunding)?;
@@ -306,12 +338,16 @@ impl Wallet {
         Err(error.into())
     }
 
-    /// A send or funding that was cleanly refused leaves nothing behind. A close is one-way and a refund can be tried
-    /// again: those stay.
+    /// A send, funding or refund that was cleanly refused leaves nothing behind. A close is one-way and stays, and so
+    /// does a release, for the receiver's signatures in it.
     fn end_refused(&self, flow: &Flow) -> Result<()> {
         match flow.kind {
             FlowKind::Send | FlowKind::OpenOffchain | FlowKind::Refund => {
                 Ok(self.store.write(|db| db.delete_flow(&flow.id))?)
+            }
+            FlowKind::Release => {
+                let now = self.timestamp();
+                Ok(self.store.write(|db| db.update_flow(&flow.id, step::BUILT, step::REFUSED, &flow.data, now))?)
             }
             _ => Ok(()),
         }
@@ -374,6 +410,7 @@ impl Wallet {
         match flow.kind {
             FlowKind::Close => self.close_job(data),
             FlowKind::Refund => self.refund_job(data),
+            FlowKind::Release => self.release_job(data),
             _ => Job::of_own(self, data),
         }
     }
@@ -384,7 +421,8 @@ impl Wallet {
         }
         match flow.kind {
             FlowKind::Close => self.complete_close(flow, data, job),
-            FlowKind::Refund => self.complete_refund(flow, data, job),
+            FlowKind::Refund => self.complete_refund(flow, data, job).await,
+            FlowKind::Release => self.complete_release(flow, data, job),
             FlowKind::OpenOffchain => self.complete_funding(flow, data, job).await,
             _ => self.store.write(|db| {
                 self.mark_spent(db, &data.inputs)?;

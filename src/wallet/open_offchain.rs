@@ -3,7 +3,7 @@
 
 use bitcoin::OutPoint;
 
-use super::batch::{OpeningData, decode};
+use super::batch::OpeningData;
 use super::coins::CoinKind;
 use super::error::Result;
 use super::events::EventKind;
@@ -16,7 +16,7 @@ use crate::channel::branch::{MAX_LEVELS, MAX_NODES};
 use crate::channel::message::{Funding, Invite, Offer};
 use crate::channel::terms::tagged_hash;
 use crate::channel::{Channel, ChannelError, ChannelId, OperatorInfo};
-use crate::store::{ChannelRecord, ChannelState, Flow, FlowKind, FundingKind, Role};
+use crate::store::{ChannelRecord, ChannelState, Db, Flow, FlowKind, FundingKind, Role};
 
 use bitcoin::Amount;
 
@@ -111,7 +111,10 @@ impl Wallet {
         let offer = offer_of(data, outpoint)?;
         self.observe().await?;
         let verified = self.verify_funding(&offer.terms, outpoint).await?;
-        self.store_preconfirmed(&offer, outpoint, opening.key_index, Role::Payer, &verified, Some(flow))?;
+        self.store_preconfirmed(&offer, outpoint, opening.key_index, Role::Payer, &verified, |db| {
+            self.mark_spent(db, &data.inputs)?;
+            Ok(db.delete_flow(&flow.id)?)
+        })?;
         Ok(())
     }
 
@@ -134,7 +137,7 @@ impl Wallet {
         let now = self.now();
         let cutoff = info.check_signer(&offer.terms.operator, now.unix())?;
         check_funding_time(&offer.terms, &verified, cutoff, &now)?;
-        self.store_preconfirmed(offer, outpoint, key_index, Role::Receiver, &verified, None)
+        self.store_preconfirmed(offer, outpoint, key_index, Role::Receiver, &verified, |_| Ok(()))
     }
 
     /// The offer of a channel that this wallet funded off chain, to be handed to the receiver: also when proposing was
@@ -145,14 +148,15 @@ impl Wallet {
         Ok(Offer::parse(&text.map_err(|_| WalletError::CorruptFlow { what: "an offer" })?)?)
     }
 
-    fn store_preconfirmed(
+    /// The channel, with `also` what comes about in the same transaction.
+    pub(super) fn store_preconfirmed(
         &self,
         offer: &Offer,
         outpoint: OutPoint,
         key_index: u32,
         role: Role,
         verified: &super::funding::VerifiedFunding,
-        flow: Option<&Flow>,
+        also: impl FnOnce(&Db<'_>) -> Result<()>,
     ) -> Result<ChannelId> {
         let channel = Channel::new(offer.terms, outpoint)?;
         let now = self.timestamp();
@@ -179,11 +183,7 @@ impl Wallet {
             db.put_branch(&outpoint, &verified.branch)?;
             self.insert_channel(db, &channel, &record, ChannelState::Open)?;
             db.set_last_watch(&channel.id, self.watched_at())?;
-            if let Some(flow) = flow {
-                let data: OffchainData = decode(flow)?;
-                self.mark_spent(db, &data.inputs)?;
-                db.delete_flow(&flow.id)?;
-            }
+            also(db)?;
             self.push_event(db, Some(&channel.id), &EventKind::ChannelOpened)
         })?;
         self.events.ring();
@@ -196,7 +196,7 @@ fn offer_key(id: &ChannelId) -> String {
 }
 
 /// The offer of a funding flow, once the outpoint is known.
-fn offer_of(data: &OffchainData, outpoint: OutPoint) -> Result<Offer> {
+pub(super) fn offer_of(data: &OffchainData, outpoint: OutPoint) -> Result<Offer> {
     let opening = data.opening.as_ref().ok_or(WalletError::CorruptFlow { what: "an opening" })?;
     let offer = Offer::parse(&opening.offer)?;
     Ok(Offer { funding: Funding::Offchain { outpoint }, ..offer })

@@ -11,7 +11,7 @@ use super::{Wallet, WalletError};
 use crate::channel::deadline::{Margins, assumed_batch_expiry, default_locktime};
 use crate::channel::message::{Funding, Invite, Offer};
 use crate::channel::time::locktime;
-use crate::channel::{ChannelError, ChannelId, ChannelTerms, Delay, OperatorInfo, Unit};
+use crate::channel::{AuthorisationPolicy, ChannelError, ChannelId, ChannelTerms, Delay, OperatorInfo, Unit};
 use crate::store::{Flow, FlowKind};
 
 use super::clock::Now;
@@ -25,6 +25,9 @@ pub enum FundingChoice {
     BatchFromBoarding,
     /// By an ark transaction, at once: the channel is preconfirmed, and the receiver may be offline.
     Offchain,
+    /// By the refund of a channel whose locktime has passed, straight into the new one: preconfirmed as with
+    /// [`FundingChoice::Offchain`], and it expires with the old one. What the new channel does not take is change.
+    Refund(ChannelId),
 }
 
 /// The longest d2 a payer agrees to, in exit delays of the operator.
@@ -40,6 +43,8 @@ pub struct ProposeRequest {
     pub lifetime: Option<u64>,
     /// Added to the least d1 the invite asks for, in the operator's unit.
     pub delay_margin: u64,
+    /// When the receiver is given what it needs to close alone.
+    pub authorisation: AuthorisationPolicy,
 }
 
 /// An offer ready to be handed to the receiver.
@@ -69,6 +74,12 @@ impl Wallet {
                     return Err(ChannelError::FundingKindRefused { kind: "off chain" }.into());
                 }
                 self.propose_offchain(invite, request, &info).await
+            }
+            FundingChoice::Refund(old) => {
+                if !invite.bounds.offchain_funding {
+                    return Err(ChannelError::FundingKindRefused { kind: "off chain" }.into());
+                }
+                self.propose_refund(invite, request, &info, &old).await
             }
             FundingChoice::Batch | FundingChoice::BatchFromBoarding => {
                 if !invite.bounds.batch_funding {
@@ -138,14 +149,15 @@ impl Wallet {
     async fn funding_coins(&self, funding: FundingChoice) -> Result<Vec<Coin>> {
         let mut coins = match funding {
             FundingChoice::BatchFromBoarding => self.boarding_coins().await?,
-            FundingChoice::Batch | FundingChoice::Offchain => self.vtxo_coins().await?,
+            FundingChoice::Batch => self.vtxo_coins().await?,
+            FundingChoice::Offchain | FundingChoice::Refund(_) => Vec::new(),
         };
         coins.retain(|coin| match funding {
             FundingChoice::BatchFromBoarding => coin.kind == CoinKind::Boarding,
             FundingChoice::Batch => {
                 matches!(coin.kind, CoinKind::Settled | CoinKind::Preconfirmed | CoinKind::Recoverable)
             }
-            FundingChoice::Offchain => coin.kind == CoinKind::Settled,
+            FundingChoice::Offchain | FundingChoice::Refund(_) => false,
         });
         Ok(coins)
     }
@@ -211,6 +223,7 @@ impl Wallet {
             locktime: locktime(unit, wished.min(bound))?,
             d1,
             d2,
+            authorisation: request.authorisation,
         };
         terms.check(info, now.unix())?;
         invite.check_terms(&terms, moment)?;

@@ -9,7 +9,7 @@ use super::{Wallet, WalletError};
 use crate::channel::amount::Limits;
 use crate::channel::deadline::Timing;
 use crate::channel::message::{Invite, Offer};
-use crate::channel::{ChannelTerms, Unit};
+use crate::channel::{AuthorisationPolicy, ChannelTerms, Unit};
 
 /// Figures for a decision. Moments are in `unit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub struct Quote {
 }
 
 const TRUST_AUTHORISATION: &str = "Payer: what you have not paid depends on the receiver and the operator not both being dishonest, since the receiver can close without you.";
+const TRUST_ON_CLOSE: &str = "Receiver: closing needs the payer online; without it only the way on chain is left.";
 const TRUST_BATCH: &str = "Once the batch is confirmed, nobody can take the money back before the locktime.";
 const TRUST_PRECONFIRMED: &str = "The channel is preconfirmed: payer and operator together could still spend it twice.";
 const TRUST_EXPIRY: &str = "Go online before the deadline: expired money is in the operator's hands.";
@@ -43,16 +44,26 @@ impl Wallet {
         let info = self.fresh_info().await?;
         self.observe().await?;
         invite.check_expiry(self.now().unix())?;
+        let authorisation = match request.authorisation {
+            AuthorisationPolicy::AtOpen => TRUST_AUTHORISATION,
+            AuthorisationPolicy::OnClose => TRUST_ON_CLOSE,
+        };
         let (terms, fee, trust): (ChannelTerms, Amount, Vec<&'static str>) = match request.funding {
             FundingChoice::Offchain => {
                 let data = self.offchain_opening(invite, request, &info).await?;
                 let opening = data.opening.ok_or(WalletError::CorruptFlow { what: "an opening" })?;
-                let trust = vec![TRUST_PRECONFIRMED, TRUST_AUTHORISATION, TRUST_EXPIRY];
+                let trust = vec![TRUST_PRECONFIRMED, authorisation, TRUST_EXPIRY];
+                (Offer::parse(&opening.offer)?.terms, Amount::ZERO, trust)
+            }
+            FundingChoice::Refund(old) => {
+                let data = self.refund_opening(invite, request, &info, &old).await?;
+                let opening = data.opening.ok_or(WalletError::CorruptFlow { what: "an opening" })?;
+                let trust = vec![TRUST_PRECONFIRMED, authorisation, TRUST_EXPIRY];
                 (Offer::parse(&opening.offer)?.terms, Amount::ZERO, trust)
             }
             FundingChoice::Batch | FundingChoice::BatchFromBoarding => {
                 let (_, offer, fee) = self.batch_opening(invite, request, &info).await?;
-                (offer.terms, fee, vec![TRUST_BATCH, TRUST_AUTHORISATION, TRUST_EXPIRY])
+                (offer.terms, fee, vec![TRUST_BATCH, authorisation, TRUST_EXPIRY])
             }
         };
         let unit = terms.unit();

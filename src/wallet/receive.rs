@@ -9,6 +9,7 @@ use bitcoin::hashes::{Hash, sha256};
 use super::close::awaits_signatures;
 use super::error::Result;
 use super::loaded::{Authorised, LoadedChannel, limits};
+use super::net;
 use super::pay::{check_memo, require_open};
 use super::restore_mark::require_alive;
 use super::{Wallet, WalletError};
@@ -207,6 +208,7 @@ impl Wallet {
         } else if verdict == Verdict::Counts {
             require_open(&hot)?;
             loaded.check_not_gone()?;
+            self.check_script(db, info, &incoming)?;
             limits(info).check(loaded.record.capacity, update.amount)?;
             let now = self.now();
             let cutoff = info.check_signer(&loaded.channel.terms.operator, now.unix())?;
@@ -234,6 +236,18 @@ impl Wallet {
         let increase = update.amount.checked_sub(hot.amount()).unwrap_or(Amount::ZERO);
         let memo = message.memo.clone();
         Ok(Received { channel_id: update.channel_id, amount: update.amount, increase, memo })
+    }
+
+    /// Refuses new money for a checkpoint script that the operator has given up: it could not be closed with.
+    fn check_script(&self, db: &Db<'_>, info: &OperatorInfo, incoming: &Judged) -> Result<()> {
+        if incoming.script == info.checkpoint {
+            return Ok(());
+        }
+        // Another process may know better.
+        match net::stored(db)? {
+            Some(info) if info.checkpoint == incoming.script => Ok(()),
+            _ => Err(WalletError::ReauthorisationNeeded { channel_id: incoming.update.channel_id }),
+        }
     }
 
     /// Refuses new money when the chain has not been looked at for too long.

@@ -1,12 +1,15 @@
-//! Refunding: after the locktime the payer takes the channel back, through the operator.
+//! Refunding: after the locktime the payer takes the channel back, through the operator; to an own address, or into a
+//! new channel ([`super::FundingChoice::Refund`]).
 
-use bitcoin::{ScriptBuf, Txid};
+use bitcoin::{OutPoint, ScriptBuf, Txid};
 
 use super::error::Result;
 use super::events::EventKind;
+use super::hand_back::release_flow;
 use super::keys::KeyUse;
 use super::loaded::LoadedChannel;
 use super::offchain::{Job, OffchainData, Signer, channel_id, output, output_to, pending_intent_of};
+use super::open_offchain::offer_of;
 use super::{Wallet, WalletError};
 use crate::channel::offchain::OffchainInput;
 use crate::channel::terms::{leaf, tagged_hash};
@@ -23,6 +26,14 @@ impl Wallet {
         let _flow = self.flow.lock().await;
         let loaded = self.loaded(id)?;
         loaded.check_role(Role::Payer)?;
+        if self.store.read(|db| db.flow(&release_flow(id)))?.is_some() {
+            // The receiver gave everything back: as good, unless the operator takes nothing of it.
+            match self.drive_release(&loaded).await {
+                Err(error) if !self.release_is_refused(id)? => return Err(error),
+                Err(_) => {}
+                done => return done,
+            }
+        }
         let flow_id = refund_flow(id);
         if self.store.read(|db| db.flow(&flow_id))?.is_none() {
             self.begin_refund(id).await?;
@@ -53,8 +64,9 @@ impl Wallet {
         }
     }
 
-    async fn begin_refund(&self, id: &ChannelId) -> Result<()> {
-        let loaded = self.loaded(id)?;
+    /// Whether a refund may begin now: by the channel's state, and by the locktime as arkd compares it.
+    pub(super) async fn check_refundable(&self, loaded: &LoadedChannel) -> Result<()> {
+        let id = &loaded.channel.id;
         let state = self.store.read(|db| db.hot(id))?.ok_or(WalletError::NotFound)?.state;
         if !REFUNDABLE.contains(&state) {
             return Err(WalletError::WrongState { channel_id: *id, state, what: "a refund" });
@@ -65,6 +77,12 @@ impl Wallet {
         if now < locktime {
             return Err(WalletError::LocktimeNotReached { channel_id: *id, locktime, now });
         }
+        Ok(())
+    }
+
+    async fn begin_refund(&self, id: &ChannelId) -> Result<()> {
+        let loaded = self.loaded(id)?;
+        self.check_refundable(&loaded).await?;
         let info = self.fresh_info().await?;
         info.checkpoint.check(info.network, &info.forfeit_key)?;
         let timestamp = self.timestamp();
@@ -77,17 +95,19 @@ impl Wallet {
                 operator: loaded.channel.terms.operator,
                 channel: Some(id.to_string()),
                 opening: None,
+                grant: None,
                 answer: None,
                 refused_at: None,
             };
-            Ok(db.insert_flow(&Flow {
+            let flow = Flow {
                 id: refund_flow(id),
                 kind: FlowKind::Refund,
                 step: super::offchain::step::BUILT.into(),
                 data: super::batch::encode(&data)?,
                 created_at: timestamp,
                 updated_at: timestamp,
-            })?)
+            };
+            self.insert_refund(db, id, &flow)
         })
     }
 
@@ -104,6 +124,18 @@ impl Wallet {
         Ok(own.script)
     }
 
+    /// The journal entry of a refund, in place of that of a release which the operator refused.
+    pub(super) fn insert_refund(&self, db: &Db<'_>, id: &ChannelId, flow: &Flow) -> Result<()> {
+        let state = db.hot(id)?.ok_or(WalletError::NotFound)?.state;
+        let release = db.flow(&release_flow(id))?;
+        let taken = release.as_ref().is_some_and(|flow| flow.step != super::offchain::step::REFUSED);
+        if taken || !REFUNDABLE.contains(&state) {
+            return Err(WalletError::WrongState { channel_id: *id, state, what: "a refund" });
+        }
+        db.delete_flow(&release_flow(id))?;
+        Ok(db.insert_flow(flow)?)
+    }
+
     pub(super) fn refund_job(&self, data: &OffchainData) -> Result<Job> {
         let id = channel_id(data)?.ok_or(WalletError::CorruptFlow { what: "a refund" })?;
         let loaded = self.loaded(&id)?;
@@ -118,28 +150,39 @@ impl Wallet {
             locktime: Some(loaded.channel.terms.locktime),
         };
         let pending = pending_intent_of(&coin, &own)?;
-        Ok(Job { tx, operator: data.operator, signers: vec![Signer { own, payer: None }], pending })
+        Ok(Job { tx, operator: data.operator, signers: vec![Signer { own, other: None }], pending })
     }
 
-    pub(super) fn complete_refund(&self, flow: &Flow, data: &OffchainData, job: &Job) -> Result<()> {
+    pub(super) async fn complete_refund(&self, flow: &Flow, data: &OffchainData, job: &Job) -> Result<()> {
         let id = channel_id(data)?.ok_or(WalletError::CorruptFlow { what: "a refund" })?;
         let txid = job.tx.txid();
-        let outpoint = data.outputs.first().and_then(|output| output_to(job, &output.script));
-        self.store.write(|db| {
+        // The first output of a refund into a new channel is the channel, what follows is change.
+        let own = data.outputs.get(usize::from(data.opening.is_some()));
+        let outpoint = own.and_then(|output| output_to(job, &output.script));
+        let end = |db: &Db<'_>| {
             db.set_state(&id, &REFUNDABLE, ChannelState::Refunded)?;
             db.delete_meta(&script_key(&id))?;
             db.set_result(&id, &ChannelResult { txid, outpoint })?;
             db.delete_flow(&flow.id)?;
             self.push_event(db, Some(&id), &EventKind::ChannelRefunded { txid })
-        })?;
-        self.events.ring();
-        Ok(())
+        };
+        let Some(opening) = &data.opening else {
+            self.store.write(end)?;
+            self.events.ring();
+            return Ok(());
+        };
+        let funding = OutPoint::new(txid, 0);
+        let offer = offer_of(data, funding)?;
+        self.observe().await?;
+        let verified = self.verify_funding(&offer.terms, funding).await?;
+        self.store_preconfirmed(&offer, funding, opening.key_index, Role::Payer, &verified, end).map(drop)
     }
 }
 
-/// The states in which a payer can take the channel back.
-pub(super) const REFUNDABLE: [ChannelState; 3] =
-    [ChannelState::Confirming, ChannelState::Open, ChannelState::Refunding];
+/// The states in which a payer can take the channel back. Closing is that of one who granted a close, or was given
+/// the channel back.
+pub(super) const REFUNDABLE: [ChannelState; 4] =
+    [ChannelState::Confirming, ChannelState::Open, ChannelState::Closing, ChannelState::Refunding];
 
 fn script_key(id: &ChannelId) -> String {
     format!("refund-script:{id}")

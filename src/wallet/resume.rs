@@ -65,6 +65,7 @@ impl Wallet {
                 self.drive_refund(&loaded).await.map(drop)
             }
             FlowKind::Exit => Ok(()),
+            FlowKind::Release => self.continue_release(flow).await,
             FlowKind::Send | FlowKind::OpenOffchain => self.drive_offchain(flow.id).await.map(drop),
         }
     }

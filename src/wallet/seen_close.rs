@@ -84,8 +84,12 @@ pub(super) fn signed_close(channel: &Channel, stored: &AnswerData) -> Result<Vec
 fn verify(channel: &Channel, ark: &Psbt, checkpoint: &Psbt) -> Result<Vec<Transaction>> {
     let malformed = |what| WalletError::from(ChannelError::MalformedTransaction { what });
     let amount = ark.unsigned_tx.output.first().ok_or_else(|| malformed("ark transaction without outputs"))?.value;
-    let script = checkpoint_script(ark).ok_or_else(|| malformed("ark transaction without its checkpoint's tree"))?;
-    let close = channel.close(&script, amount)?;
+    let script = checkpoint_script(ark, 0).ok_or_else(|| malformed("ark transaction without its checkpoint's tree"))?;
+    // What the receiver gave back is signed by the same keys.
+    let close = match channel.release(&script)? {
+        release if release.txid() == ark.unsigned_tx.compute_txid() => release,
+        _ => channel.close(&script, amount)?,
+    };
     let terms = &channel.terms;
     close.check_answer(ark, std::slice::from_ref(checkpoint), terms.operator)?;
     let own = close.checkpoint(0)?;
@@ -105,10 +109,10 @@ fn verify(channel: &Channel, ark: &Psbt, checkpoint: &Psbt) -> Result<Vec<Transa
     ])
 }
 
-/// The operator's leaf of the checkpoint that the ark transaction spends: the first of the tree beside its input. What
-/// it is worth shows when the transaction is built again with it.
-fn checkpoint_script(ark: &Psbt) -> Option<CheckpointScript> {
-    let input = ark.inputs.first()?;
+/// The operator's leaf of the checkpoint that an input of the ark transaction spends: the first of the tree beside it. What it
+/// is worth shows when the transaction is built again with it.
+pub(super) fn checkpoint_script(ark: &Psbt, index: usize) -> Option<CheckpointScript> {
+    let input = ark.inputs.get(index)?;
     let is_tree = |key: &&bitcoin::psbt::raw::Key| key.type_value == ARK_FIELD && key.key == TAPTREE_FIELD;
     let tree = input.unknown.iter().find(|(key, _)| is_tree(key)).map(|(_, tree)| tree)?;
     // Depth, leaf version, length, script.

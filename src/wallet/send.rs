@@ -79,6 +79,7 @@ impl Wallet {
             operator,
             channel: None,
             opening: None,
+            grant: None,
             answer: None,
             refused_at: None,
         })

@@ -229,7 +229,9 @@ fn may_be_spent(row: &ChannelRow) -> bool {
 
 /// Whether a payer waits for the receiver's close.
 fn awaits_close(row: &ChannelRow) -> bool {
-    row.hot.role == Role::Payer && matches!(row.hot.state, ChannelState::Open | ChannelState::Refunding)
+    // Closing: it has granted one.
+    let waits = matches!(row.hot.state, ChannelState::Open | ChannelState::Closing | ChannelState::Refunding);
+    row.hot.role == Role::Payer && waits
 }
 
 fn settled_by(row: &ChannelRow, sky: &Sky<'_>) -> Option<Txid> {

@@ -17,7 +17,7 @@ fn payload(message: &Message) -> Vec<u8> {
     message.to_bytes()[1..].to_vec()
 }
 
-const PREFIXES: [&str; 5] = ["vci", "vco", "vca", "vcu", "vcr"];
+const PREFIXES: [&str; 7] = ["vci", "vco", "vca", "vcu", "vcr", "vcq", "vcg"];
 
 #[test]
 fn unknown_versions_are_refused_whatever_else_is_in_the_message() {
@@ -33,7 +33,7 @@ fn unknown_versions_are_refused_whatever_else_is_in_the_message() {
         let without = [&bytes[..1], &bytes[3..]].concat();
         assert_eq!(Message::from_bytes(&without), Err(ChannelError::UnknownVersion { version: 0 }));
     }
-    for kind in 1..=5 {
+    for kind in 1..=7 {
         assert_eq!(Message::from_bytes(&[kind]), Err(ChannelError::UnknownVersion { version: 0 }));
     }
     assert_eq!(
@@ -108,7 +108,7 @@ fn foreign_texts_are_not_ours() {
     assert_eq!(Message::parse(&format!("{}{}", &text[..20], text[20..].to_uppercase())), Err(ChannelError::NotOurText));
     // Another prefix over the same data: the checksum covers it.
     assert_eq!(Message::parse(&text.replacen("vci", "vco", 1)), Err(ChannelError::Checksum));
-    for kind in [0, 6, 255] {
+    for kind in [0, 8, 255] {
         assert_eq!(Message::from_bytes(&[kind, 8, 1]), Err(ChannelError::Malformed { what: "message kind" }));
     }
 }
@@ -151,7 +151,7 @@ fn long_and_broken_memos_are_refused() {
 fn lengths_that_lie_and_deep_nesting_are_refused() {
     // A field that claims more bytes than there are, up to the whole address space.
     for length in [[0xff, 0xff, 0xff, 0xff, 0x0f].as_slice(), &[0xff; 9], &[0x80, 0x80, 0x01]] {
-        for kind in 1..=5 {
+        for kind in 1..=7 {
             for field in [0x12, 0x1a, 0x22, 0x2a, 0x32, 0x3a, 0x62, 0x6a] {
                 let bytes = [&[kind, 0x08, 0x01, field][..], length].concat();
                 assert!(matches!(Message::from_bytes(&bytes), Err(ChannelError::Malformed { .. })));
@@ -159,7 +159,7 @@ fn lengths_that_lie_and_deep_nesting_are_refused() {
         }
     }
     // Groups within groups.
-    for kind in 1..=5 {
+    for kind in 1..=7 {
         let bytes = [&[kind, 0x08, 0x01][..], &[0xa3; 1].repeat(16_000)].concat();
         assert!(Message::from_bytes(&bytes).is_err());
         let bytes = [&[kind, 0x08, 0x01][..], &[0x9b, 0x06].repeat(8_000)].concat();

@@ -83,6 +83,16 @@ fn any_receipt() {
 }
 
 #[test]
+fn any_close_request() {
+    kind(6, "vcq");
+}
+
+#[test]
+fn any_close_grant() {
+    kind(7, "vcg");
+}
+
+#[test]
 fn any_bytes() {
     let mut rng = pair::rng(31);
     for _ in 0..ROUNDS {

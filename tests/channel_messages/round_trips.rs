@@ -2,8 +2,8 @@
 
 use virtual_channels::channel::message::{Funding, MAX_BYTES};
 use virtual_channels::channel::{
-    Accept, Authorisation, ChannelError, ChannelId, ChannelTerms, Invite, Message, Network, Offer, Receipt, Unit,
-    UpdateMessage,
+    Accept, Authorisation, ChannelError, ChannelId, ChannelTerms, CloseGrant, CloseRequest, Invite, Message, Network,
+    Offer, Receipt, Unit, UpdateMessage,
 };
 
 use crate::messages;
@@ -44,7 +44,7 @@ fn every_network_travels() {
 #[test]
 fn another_kind_is_named() {
     let pair = Pair::new(3, Unit::Seconds, 100_000);
-    let names = ["an invite", "an offer", "an accept", "a payment", "a receipt"];
+    let names = ["an invite", "an offer", "an accept", "a payment", "a receipt", "a close request", "a close grant"];
     let mut seen = std::collections::BTreeSet::new();
     for message in messages::all(&pair) {
         let text = message.to_text().unwrap();
@@ -55,6 +55,8 @@ fn another_kind_is_named() {
             Accept::parse(&text).err(),
             UpdateMessage::parse(&text).err(),
             Receipt::parse(&text).err(),
+            CloseRequest::parse(&text).err(),
+            CloseGrant::parse(&text).err(),
         ];
         for (expected, error) in names.into_iter().zip(errors) {
             match error {
@@ -64,7 +66,7 @@ fn another_kind_is_named() {
         }
         seen.insert(got);
     }
-    assert_eq!(seen.len(), 5);
+    assert_eq!(seen.len(), names.len());
     assert_eq!(
         ChannelError::OtherKind { expected: "an invite", got: "a payment" }.to_string(),
         "this is a payment, not an invite"

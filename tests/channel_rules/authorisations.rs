@@ -1,7 +1,7 @@
 //! What the payer signs once.
 
 use bitcoin::secp256k1::schnorr::Signature;
-use virtual_channels::channel::{Authorisation, ChannelError, Unit, psbt};
+use virtual_channels::channel::{Authorisation, AuthorisationPolicy, Channel, ChannelError, ChannelTerms, Unit, psbt};
 
 use crate::pair::{Pair, outpoint, rng};
 
@@ -26,8 +26,8 @@ fn every_input_of_each_proof_flipped() {
     let good = pair.authorisation();
     let verify = |authorisation: &Authorisation| authorisation.verify(&pair.channel, &pair.close);
     verify(&good).unwrap();
-    for checkpoint in flips(good.checkpoint) {
-        assert_eq!(verify(&Authorisation { checkpoint, ..good }), CHECKPOINT);
+    for checkpoint in flips(good.checkpoint.unwrap()) {
+        assert_eq!(verify(&Authorisation { checkpoint: Some(checkpoint), ..good }), CHECKPOINT);
     }
     for input in [0, 1] {
         for signature in flips(good.pending[input]) {
@@ -54,8 +54,8 @@ fn signatures_in_each_others_place() {
         assert_eq!(verify(Authorisation { pending: [first, first], ..good }), PROOF);
         assert_eq!(verify(Authorisation { pending: good.delete, ..good }), PROOF);
         assert_eq!(verify(Authorisation { delete: good.pending, ..good }), PROOF);
-        assert_eq!(verify(Authorisation { checkpoint: first, ..good }), CHECKPOINT);
-        assert_eq!(verify(Authorisation { pending: [good.checkpoint, second], ..good }), PROOF);
+        assert_eq!(verify(Authorisation { checkpoint: Some(first), ..good }), CHECKPOINT);
+        assert_eq!(verify(Authorisation { pending: [good.checkpoint.unwrap(), second], ..good }), PROOF);
     }
 }
 
@@ -91,6 +91,32 @@ fn authorisation_by_another_key_or_for_another_channel() {
         assert_eq!(mixed.verify(&pair.channel, &pair.close), PROOF);
         let mixed = Authorisation { delete: foreign.delete, ..good };
         assert_eq!(mixed.verify(&pair.channel, &pair.close), PROOF);
+    }
+}
+
+/// Without the checkpoint only where the terms say so; with it always, and then it must be right.
+#[test]
+fn the_checkpoint_is_kept_until_the_close_where_the_terms_say_so() {
+    for unit in UNITS {
+        let pair = Pair::new(77, unit, 100_000);
+        let without = Authorisation { checkpoint: None, ..pair.authorisation() };
+        let missing = Err(ChannelError::MissingAuthorisation { channel_id: pair.channel.id });
+        assert_eq!(without.verify(&pair.channel, &pair.close), missing);
+
+        let terms = ChannelTerms { authorisation: AuthorisationPolicy::OnClose, ..pair.channel.terms };
+        let channel = Channel::new(terms, pair.channel.funding).unwrap();
+        assert_ne!(channel.id, pair.channel.id, "the policy is part of what both sides agree on");
+        assert_eq!(ChannelTerms::from_canonical(&terms.canonical()).unwrap(), terms);
+        let kept = Authorisation::sign(&channel, pair.script(), &pair.payer).unwrap();
+        assert_eq!(kept.checkpoint, None);
+        kept.verify(&channel, &pair.close).unwrap();
+        assert_eq!(Authorisation::from_bytes(&kept.to_bytes()).unwrap(), kept);
+        let granted = Authorisation::grant(&channel, pair.script(), &pair.payer).unwrap();
+        granted.verify(&channel, &pair.close).unwrap();
+        let wrong = Authorisation { checkpoint: Some(granted.pending[0]), ..granted };
+        assert_eq!(wrong.verify(&channel, &pair.close), CHECKPOINT);
+        let wrong = Authorisation { delete: granted.pending, ..kept };
+        assert_eq!(wrong.verify(&channel, &pair.close), PROOF);
     }
 }
 

@@ -11,6 +11,7 @@ mod amounts;
 mod authorisations;
 mod branches;
 mod catching_up;
+mod close_messages;
 mod deadlines;
 mod offchain;
 mod offers;

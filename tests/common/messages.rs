@@ -1,8 +1,11 @@
 //! One message of every kind, made from a pair of parties.
 
 use secp256k1::rand::Rng;
-use virtual_channels::channel::message::{Bounds, Funding, memo_hash};
-use virtual_channels::channel::{Accept, Delay, Invite, Message, Offer, Receipt, Unit, UpdateMessage};
+use virtual_channels::channel::message::{Bounds, Funding, Grant, memo_hash};
+use virtual_channels::channel::{
+    Accept, Authorisation, AuthorisationPolicy, ChannelTerms, CloseGrant, CloseRequest, Delay, Invite, Message, Offer,
+    Receipt, Release, Unit, UpdateMessage,
+};
 
 use crate::pair::{HEIGHT, NOW, Pair, keypair, outpoint, rng, sats};
 
@@ -25,6 +28,7 @@ pub fn invite(pair: &Pair) -> Invite {
             min_gap: terms.d1.value(),
             batch_funding: true,
             offchain_funding: true,
+            on_close: false,
         },
         memo: Some("café, bread ☕".to_string()),
         expires_at: NOW + 3600,
@@ -53,6 +57,25 @@ pub fn update(pair: &Pair, previous: u64, amount: u64) -> UpdateMessage {
     UpdateMessage { update: pair.update(previous, amount), authorisation: None, memo: None }
 }
 
+/// A request by the receiver, at the amount it holds.
+pub fn close_request(pair: &Pair, amount: u64) -> CloseRequest {
+    let update = (amount > 0).then(|| pair.update(0, amount));
+    CloseRequest::sign(pair.channel.id, update, amount > 0, NOW + 3600, &pair.receiver)
+}
+
+/// The payer's grant.
+pub fn close_grant(pair: &Pair) -> CloseGrant {
+    let authorisation = Authorisation::grant(&pair.channel, pair.script(), &pair.payer).unwrap();
+    let grant = Grant::Close { update: pair.update(4_000, 5_001), authorisation };
+    CloseGrant::sign(pair.channel.id, grant, &pair.payer)
+}
+
+/// The receiver's.
+pub fn release_grant(pair: &Pair) -> CloseGrant {
+    let release = Release::sign(&pair.channel, pair.script(), &pair.receiver).unwrap();
+    CloseGrant::sign(pair.channel.id, Grant::Release(release), &pair.receiver)
+}
+
 /// At least one message of every kind, with and without what is optional.
 pub fn all(pair: &Pair) -> Vec<Message> {
     let invite = invite(pair);
@@ -66,7 +89,19 @@ pub fn all(pair: &Pair) -> Vec<Message> {
     };
     let receipt = Receipt::sign(pair.channel.id, sats(5_001), memo_hash(Some("two loaves")), &pair.receiver);
     let offchain = Offer { funding: Funding::Offchain { outpoint: pair.channel.funding }, ..offer.clone() };
+    let terms = ChannelTerms { authorisation: AuthorisationPolicy::OnClose, ..offer.terms };
+    let on_close = Offer { terms, ..offer.clone() };
+    let takes_both = Invite { bounds: Bounds { on_close: true, ..invite.bounds.clone() }, ..invite.clone() };
+    let kept = Authorisation { checkpoint: None, ..pair.authorisation() };
+    let kept = UpdateMessage { authorisation: Some(kept), ..plain.clone() };
     vec![
+        Message::Invite(takes_both),
+        Message::Offer(Box::new(on_close)),
+        Message::Update(Box::new(kept)),
+        Message::CloseRequest(Box::new(close_request(pair, 0))),
+        Message::CloseRequest(Box::new(close_request(pair, 5_001))),
+        Message::CloseGrant(Box::new(close_grant(pair))),
+        Message::CloseGrant(Box::new(release_grant(pair))),
         Message::Invite(Invite { memo: None, ..invite.clone() }),
         Message::Invite(invite),
         Message::Offer(Box::new(offer)),

@@ -8,7 +8,8 @@ use virtual_channels::channel::operator_info::FeePrograms;
 use virtual_channels::channel::script::CheckpointScript;
 use virtual_channels::channel::transactions::CloseTemplate;
 use virtual_channels::channel::{
-    Authorisation, Channel, ChannelTerms, ChannelUpdate, Delay, Network, OperatorInfo, Party, Payout, Unit, time,
+    Authorisation, AuthorisationPolicy, Channel, ChannelTerms, ChannelUpdate, Delay, Network, OperatorInfo, Party,
+    Payout, Unit, time,
 };
 
 pub fn rng(seed: u64) -> StdRng {
@@ -79,6 +80,7 @@ impl Pair {
             locktime: time::locktime(unit, ahead).unwrap(),
             d1,
             d2: Delay::at_least(unit, 2 * d1.value()).unwrap(),
+            authorisation: AuthorisationPolicy::default(),
         };
         let channel = Channel::new(terms, funding).unwrap();
         let close = channel.close_template(info.checkpoint).unwrap();

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::{Amount, Txid};
 use virtual_channels::channel::{
-    Authorisation, Channel, ChannelId, ChannelTerms, Delay, Network, OperatorInfo, Party, time,
+    Authorisation, AuthorisationPolicy, Channel, ChannelId, ChannelTerms, Delay, Network, OperatorInfo, Party, time,
 };
 use virtual_channels::store::{ChannelRecord, ChannelState, FundingKind, Role, Store};
 use virtual_channels::wallet::{Clock, KeyUse, Keys, Wallet, WalletConfig};
@@ -107,6 +107,7 @@ impl Ready {
                 locktime: time::locktime(d1.unit(), now() + u64::from(BATCH_EXPIRY) - 86_400).unwrap(),
                 d1,
                 d2: Delay::at_least(d1.unit(), 2 * d1.value()).unwrap(),
+                authorisation: AuthorisationPolicy::default(),
             };
             let channel = Channel::new(terms, pair::outpoint(&mut rng)).unwrap();
             let keypair = payer.keys().keypair(KeyUse::Payer, index).unwrap();

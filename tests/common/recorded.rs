@@ -7,7 +7,9 @@ use bitcoin::{Amount, OutPoint, Psbt, ScriptBuf, Transaction, XOnlyPublicKey, ab
 use secp256k1::{Keypair, SECP256K1};
 use serde_json::Value;
 use virtual_channels::channel::script::CheckpointScript;
-use virtual_channels::channel::{ChannelTerms, Delay, Network, Party, Payout, TapTree, Unit, psbt, time};
+use virtual_channels::channel::{
+    AuthorisationPolicy, ChannelTerms, Delay, Network, Party, Payout, TapTree, Unit, psbt, time,
+};
 
 /// The files recorded from arkd, without the raw frames.
 pub const FILES: [&str; 9] = [
@@ -114,6 +116,7 @@ pub fn terms(value: &Value, network: Network, capacity: u64) -> ChannelTerms {
         locktime,
         d1,
         d2: delay(&value["d2"]),
+        authorisation: AuthorisationPolicy::default(),
     }
 }
 

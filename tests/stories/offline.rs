@@ -10,7 +10,7 @@ use bitcoin::{Amount, OutPoint, ScriptBuf, Txid};
 use virtual_channels::channel::operator_info::FeePrograms;
 use virtual_channels::channel::script::CheckpointScript;
 use virtual_channels::channel::{
-    Channel, ChannelId, ChannelTerms, Delay, Network, OperatorInfo, Party, Payout, Unit, time,
+    AuthorisationPolicy, Channel, ChannelId, ChannelTerms, Delay, Network, OperatorInfo, Party, Payout, Unit, time,
 };
 use virtual_channels::store::{ChannelRecord, ChannelRow, ChannelState, FundingKind, Role, Store, StoreError};
 use virtual_channels::wallet::{Clock, KeyUse, Keys, SecretKeypair, Wallet, WalletConfig, WalletError};
@@ -153,6 +153,7 @@ impl Offline {
             locktime: time::locktime(Unit::Seconds, NOW + 144 * HOUR).unwrap(),
             d1: Delay::seconds(86_528).unwrap(),
             d2: Delay::seconds(173_056).unwrap(),
+            authorisation: AuthorisationPolicy::default(),
         }
     }
 

@@ -285,7 +285,7 @@ async fn authorisation_with_a_bad_signature() {
     let authorisation = good.authorisation.unwrap();
     let other = authorisation.pending[0];
     for bad in [
-        Authorisation { checkpoint: other, ..authorisation },
+        Authorisation { checkpoint: Some(other), ..authorisation },
         Authorisation { pending: [authorisation.pending[0], other], ..authorisation },
         Authorisation { pending: [authorisation.pending[1], authorisation.pending[1]], ..authorisation },
         Authorisation { delete: [authorisation.delete[0], other], ..authorisation },

@@ -8,7 +8,7 @@ use bitcoin::hashes::{Hash, sha256};
 use regtest::Regtest;
 use regtest::operator::{Settings, Unit};
 use virtual_channels::channel::message::{Accept, Offer, UpdateMessage};
-use virtual_channels::channel::{ChannelId, Network};
+use virtual_channels::channel::{AuthorisationPolicy, ChannelId, Network};
 use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{
     Acceptance, FundingChoice, InviteRequest, ProposeRequest, Received, Wallet, WalletConfig, WalletError,
@@ -138,7 +138,13 @@ impl World {
 
 /// What most stories propose.
 pub fn request(capacity: u64, funding: FundingChoice) -> ProposeRequest {
-    ProposeRequest { capacity: sats(capacity), funding, lifetime: None, delay_margin: 0 }
+    ProposeRequest {
+        capacity: sats(capacity),
+        funding,
+        lifetime: None,
+        delay_margin: 0,
+        authorisation: AuthorisationPolicy::AtOpen,
+    }
 }
 
 /// Pays on one side and receives on the other, through text.

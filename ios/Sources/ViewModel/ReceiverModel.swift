@@ -67,6 +67,8 @@ public final class ReceiverModel: Model<ReceiverState> {
                 throw Problem("This is an accept: the payer scans it. A receiver scans the payer's offer or payment")
             case .receipt:
                 throw Problem("This is a receipt: the payer scans it. A receiver scans the payer's offer or payment")
+            case .closeRequest, .closeGrant:
+                throw Problem("This closes a channel together, which this app does alone. A receiver scans the payer's offer or payment")
             case .arkAddress, .chainAddress:
                 throw Problem("This is an address. A receiver scans the payer's offer or payment")
             }

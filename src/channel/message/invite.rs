@@ -5,7 +5,7 @@ use bitcoin::{Amount, XOnlyPublicKey};
 
 use super::{check_memo, decode, encode, text_form, wire};
 use crate::channel::terms::tagged_hash;
-use crate::channel::{ChannelError, ChannelTerms, Delay, Network, Party};
+use crate::channel::{AuthorisationPolicy, ChannelError, ChannelTerms, Delay, Network, Party};
 
 /// What the receiver takes. Lifetimes are from now to the refund locktime, in the operator's unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Bounds {
     pub min_gap: u64,
     pub batch_funding: bool,
     pub offchain_funding: bool,
+    /// Whether a payer may keep the authorisation to close until it is asked for it.
+    pub on_close: bool,
 }
 
 /// The receiver's invitation to open one channel.
@@ -55,6 +57,7 @@ impl Invite {
             funding: u32::from(bounds.batch_funding) | u32::from(bounds.offchain_funding) << 1,
             memo: self.memo.clone().unwrap_or_default(),
             expires_at: self.expires_at,
+            on_close: bounds.on_close,
         })
     }
 
@@ -86,6 +89,7 @@ impl Invite {
                 min_gap: wire.min_gap,
                 batch_funding: wire.funding & 1 != 0,
                 offchain_funding: wire.funding & 2 != 0,
+                on_close: wire.on_close,
             },
             memo: check_memo(wire.memo)?,
             expires_at: wire.expires_at,
@@ -116,6 +120,9 @@ impl Invite {
         }
         if terms.receiver != self.receiver {
             return Err(ChannelError::OfferMismatch { what: "the receiver's key or payout scripts" });
+        }
+        if terms.authorisation == AuthorisationPolicy::OnClose && !bounds.on_close {
+            return Err(ChannelError::OnCloseRefused);
         }
         if terms.capacity < bounds.min_capacity || terms.capacity > bounds.max_capacity {
             let (min, max) = (bounds.min_capacity, bounds.max_capacity);

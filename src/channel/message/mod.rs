@@ -5,6 +5,8 @@
 //! received bytes.
 
 mod accept;
+mod close_grant;
+mod close_request;
 mod invite;
 mod offer;
 mod receipt;
@@ -12,6 +14,8 @@ mod update;
 mod wire;
 
 pub use accept::Accept;
+pub use close_grant::{CloseGrant, Grant};
+pub use close_request::CloseRequest;
 pub use invite::{Bounds, Invite};
 pub use offer::{Funding, Offer};
 pub use receipt::{Receipt, memo_hash};
@@ -34,15 +38,19 @@ pub enum Message {
     Accept(Accept),
     Update(Box<UpdateMessage>),
     Receipt(Receipt),
+    CloseRequest(Box<CloseRequest>),
+    CloseGrant(Box<CloseGrant>),
 }
 
 /// Kind bytes and text prefixes.
-const KINDS: [(u8, &str, &str); 5] = [
+const KINDS: [(u8, &str, &str); 7] = [
     (1, "vci", "an invite"),
     (2, "vco", "an offer"),
     (3, "vca", "an accept"),
     (4, "vcu", "a payment"),
     (5, "vcr", "a receipt"),
+    (6, "vcq", "a close request"),
+    (7, "vcg", "a close grant"),
 ];
 
 impl Message {
@@ -53,6 +61,8 @@ impl Message {
             Self::Accept(_) => 2,
             Self::Update(_) => 3,
             Self::Receipt(_) => 4,
+            Self::CloseRequest(_) => 5,
+            Self::CloseGrant(_) => 6,
         };
         KINDS.get(index).copied().unwrap_or((0, "", ""))
     }
@@ -69,6 +79,8 @@ impl Message {
             Self::Accept(message) => message.encode(),
             Self::Update(message) => message.encode(),
             Self::Receipt(message) => message.encode(),
+            Self::CloseRequest(message) => message.encode(),
+            Self::CloseGrant(message) => message.encode(),
         }
     }
 
@@ -79,6 +91,8 @@ impl Message {
             3 => Accept::decode(payload).map(Self::Accept),
             4 => UpdateMessage::decode(payload).map(|update| Self::Update(Box::new(update))),
             5 => Receipt::decode(payload).map(Self::Receipt),
+            6 => CloseRequest::decode(payload).map(|request| Self::CloseRequest(Box::new(request))),
+            7 => CloseGrant::decode(payload).map(|grant| Self::CloseGrant(Box::new(grant))),
             _ => Err(ChannelError::Malformed { what: "message kind" }),
         }
     }

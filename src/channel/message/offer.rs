@@ -5,7 +5,7 @@ use bitcoin::{Amount, OutPoint, absolute};
 
 use super::{decode, encode, text_form, wire};
 use crate::channel::terms::tagged_hash;
-use crate::channel::{ChannelError, ChannelTerms, Invite, Network};
+use crate::channel::{AuthorisationPolicy, ChannelError, ChannelTerms, Invite, Network};
 
 /// The most inputs a payer may open a channel from.
 pub const MAX_INPUTS: usize = 32;
@@ -47,6 +47,7 @@ impl Offer {
             locktime: terms.locktime.to_consensus_u32(),
             d1: terms.d1.sequence().to_consensus_u32(),
             d2: terms.d2.sequence().to_consensus_u32(),
+            authorisation: terms.authorisation.code(),
             cosigner: self.cosigner.serialize().to_vec(),
             inputs,
             funding,
@@ -73,6 +74,7 @@ impl Offer {
                 locktime: absolute::LockTime::from_consensus(wire.locktime),
                 d1: wire::delay(wire.d1)?,
                 d2: wire::delay(wire.d2)?,
+                authorisation: AuthorisationPolicy::from_code(wire.authorisation)?,
             },
             cosigner: wire::public_key(&wire.cosigner)?,
             funding,

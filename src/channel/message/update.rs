@@ -46,9 +46,10 @@ impl UpdateMessage {
     }
 }
 
-fn authorisation_to_wire(authorisation: &Authorisation) -> wire::Authorisation {
-    let mut signatures = authorisation.checkpoint.as_ref().to_vec();
-    for signature in authorisation.pending.iter().chain(&authorisation.delete) {
+pub(super) fn authorisation_to_wire(authorisation: &Authorisation) -> wire::Authorisation {
+    let mut signatures = Vec::with_capacity(5 * 64);
+    let proofs = authorisation.pending.iter().chain(&authorisation.delete);
+    for signature in authorisation.checkpoint.iter().chain(proofs) {
         signatures.extend(signature.as_ref());
     }
     wire::Authorisation {
@@ -58,9 +59,16 @@ fn authorisation_to_wire(authorisation: &Authorisation) -> wire::Authorisation {
     }
 }
 
-fn authorisation_from_wire(wire: &wire::Authorisation) -> Result<Authorisation, ChannelError> {
-    let [checkpoint, pending0, pending1, delete0, delete1] =
-        wire::signatures(&wire.signatures, "authorisation: signatures")?;
+pub(super) fn authorisation_from_wire(wire: &wire::Authorisation) -> Result<Authorisation, ChannelError> {
+    const WHAT: &str = "authorisation: signatures";
+    let (checkpoint, proofs) = match wire.signatures.split_at_checked(64) {
+        Some((first, rest)) if wire.signatures.len() == 5 * 64 => {
+            let [checkpoint] = wire::signatures(first, WHAT)?;
+            (Some(checkpoint), rest)
+        }
+        _ => (None, wire.signatures.as_slice()),
+    };
+    let [pending0, pending1, delete0, delete1] = wire::signatures(proofs, WHAT)?;
     Ok(Authorisation {
         script: CheckpointScript { delay: wire::delay(wire.delay)?, key: wire::xonly(&wire.key)? },
         checkpoint,

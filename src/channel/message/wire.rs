@@ -49,6 +49,8 @@ pub struct Invite {
     pub memo: String,
     #[prost(uint64, tag = "15")]
     pub expires_at: u64,
+    #[prost(bool, tag = "16")]
+    pub on_close: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -89,6 +91,8 @@ pub struct Offer {
     pub inputs: Vec<Point>,
     #[prost(message, optional, tag = "13")]
     pub funding: Option<Point>,
+    #[prost(uint32, tag = "14")]
+    pub authorisation: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -136,7 +140,68 @@ pub struct Authorisation {
     pub delay: u32,
     #[prost(bytes = "vec", tag = "2")]
     pub key: Vec<u8>,
-    /// Checkpoint, two of the pending proof, two of the delete proof, 64 bytes each.
+    /// Two of the pending proof, two of the delete proof, 64 bytes each; before them the checkpoint's where it is given.
+    #[prost(bytes = "vec", tag = "3")]
+    pub signatures: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct CloseRequest {
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    pub channel_id: Vec<u8>,
+    #[prost(uint64, tag = "3")]
+    pub previous: u64,
+    #[prost(uint64, tag = "4")]
+    pub amount: u64,
+    /// Ark signature and exit signature, 64 bytes each; nothing where nothing was paid.
+    #[prost(bytes = "vec", tag = "5")]
+    pub signatures: Vec<u8>,
+    #[prost(bool, tag = "6")]
+    pub exactly: bool,
+    #[prost(uint64, tag = "7")]
+    pub expires_at: u64,
+    #[prost(bytes = "vec", tag = "8")]
+    pub signature: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct CloseGrant {
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    pub channel_id: Vec<u8>,
+    /// The payer's.
+    #[prost(message, optional, tag = "3")]
+    pub close: Option<Close>,
+    /// The receiver's.
+    #[prost(message, optional, tag = "4")]
+    pub release: Option<Release>,
+    #[prost(bytes = "vec", tag = "5")]
+    pub signature: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Close {
+    #[prost(uint64, tag = "1")]
+    pub previous: u64,
+    #[prost(uint64, tag = "2")]
+    pub amount: u64,
+    /// Ark signature and exit signature, 64 bytes each.
+    #[prost(bytes = "vec", tag = "3")]
+    pub signatures: Vec<u8>,
+    #[prost(message, optional, tag = "4")]
+    pub authorisation: Option<Authorisation>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Release {
+    #[prost(uint32, tag = "1")]
+    pub delay: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    pub key: Vec<u8>,
+    /// Checkpoint, ark transaction, two of the pending proof, 64 bytes each.
     #[prost(bytes = "vec", tag = "3")]
     pub signatures: Vec<u8>,
 }

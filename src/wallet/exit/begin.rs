@@ -6,6 +6,7 @@ use super::super::batch::decode;
 use super::super::close::close_flow;
 use super::super::error::Result;
 use super::super::events::EventKind;
+use super::super::hand_back::release_flow;
 use super::super::loaded::LoadedChannel;
 use super::super::offchain::{AnswerData, OffchainData};
 use super::super::refund::refund_flow;
@@ -128,6 +129,7 @@ impl Wallet {
             db.set_state(&id, &[row.hot.state], ChannelState::Exiting)?;
             db.delete_flow(&close_flow(&id))?;
             db.delete_flow(&refund_flow(&id))?;
+            db.delete_flow(&release_flow(&id))?;
             if let Claim::Own { outpoint, .. } = &data.claim {
                 db.coin_is_done(outpoint, false)?;
             }

@@ -109,13 +109,20 @@ impl Wallet {
         {
             return Ok(()); // That is our own refund.
         }
+        if self
+            .store
+            .read::<_, WalletError>(|db| Ok(db.flow(&crate::wallet::hand_back::release_flow(&id))?.is_some()))?
+        {
+            return Ok(()); // That is our own taking back of what the receiver gave.
+        }
         let operator = self.net.operator().await?;
         let loaded = self.loaded(&id)?;
         // Anything else that the books call its spender is no close, and nothing that the payer agreed to.
         let Some(seen) = self.seen_close(operator, row, &loaded, txid).await? else { return Ok(()) };
         let outpoint = seen.outpoint;
         self.store.write(|db| {
-            db.set_state(&id, &[ChannelState::Open, ChannelState::Refunding], ChannelState::Closed)?;
+            let from = [ChannelState::Open, ChannelState::Closing, ChannelState::Refunding];
+            db.set_state(&id, &from, ChannelState::Closed)?;
             db.delete_flow(&refund)?;
             db.set_result(&id, &ChannelResult { txid, outpoint })?;
             if let Some(transactions) = &seen.transactions {

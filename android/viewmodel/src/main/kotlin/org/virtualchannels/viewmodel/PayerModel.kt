@@ -77,6 +77,8 @@ class PayerModel(private val wallet: WalletInterface) : Model<PayerState>(PayerS
             }
             is Parsed.Payment -> catchUp(parsed.channelId, read)
             is Parsed.Offer -> throw Problem("This is an offer: the receiver scans it. A payer scans the receiver's invite or accept")
+            is Parsed.CloseRequest, is Parsed.CloseGrant ->
+                throw Problem("This closes a channel together, which this app leaves to the receiver")
             is Parsed.ArkAddress, is Parsed.ChainAddress ->
                 throw Problem("This is an address. A payer scans the receiver's invite to open a channel")
         }

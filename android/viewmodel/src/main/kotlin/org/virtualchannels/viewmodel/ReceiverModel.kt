@@ -71,6 +71,8 @@ class ReceiverModel(private val wallet: WalletInterface) : Model<ReceiverState>(
             is Parsed.Invite -> throw Problem("This is an invite: the payer scans it. $RECEIVER_SCANS")
             is Parsed.Accept -> throw Problem("This is an accept: the payer scans it. $RECEIVER_SCANS")
             is Parsed.Receipt -> throw Problem("This is a receipt: the payer scans it. $RECEIVER_SCANS")
+            is Parsed.CloseRequest, is Parsed.CloseGrant ->
+                throw Problem("This closes a channel together, which this app does alone. $RECEIVER_SCANS")
             is Parsed.ArkAddress, is Parsed.ChainAddress -> throw Problem("This is an address. $RECEIVER_SCANS")
         }
     }
