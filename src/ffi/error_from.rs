@@ -4,7 +4,7 @@ use super::{Sats, WalletError};
 use crate::chain::ChainError;
 use crate::channel::{ChannelError, ChannelUpdate, UpdateMessage};
 use crate::operator::OperatorError;
-use crate::store::StoreError;
+use crate::store::{ChannelState, StoreError};
 use crate::wallet;
 
 impl From<wallet::WalletError> for WalletError {
