@@ -249,7 +249,7 @@ async fn open_in_batch(backend: &Backend, payer: &Wallet, receiver: &Wallet) -> 
 }
 
 fn request(capacity: Amount, funding: FundingChoice) -> ProposeRequest {
-    ProposeRequest { capacity, funding, lifetime: None, delay_margin: 0 }
+    ProposeRequest { capacity, funding, lifetime: None, delay_margin: 0, authorisation: Default::default() }
 }
 
 async fn wait_for(
