@@ -49,10 +49,13 @@ impl Wallet {
         Ok(self.settle_by(&data, fee).await?.commitment_txid)
     }
 
-    /// What the operator refused since the channel has expired goes into a batch instead, unless it had been answered.
+    /// What the operator refused since the channel has expired goes into a batch instead. Not before it has expired by
+    /// this wallet's own account, too: a batch that never comes would take the place of a channel that can still be left
+    /// on chain. And not where the operator may hold a refund.
     pub(super) async fn take_back_after_refusal(&self, loaded: &LoadedChannel, refused: WalletError) -> Result<Txid> {
-        let flow = self.store.read(|db| db.flow(&refund_flow(&loaded.channel.id)))?;
-        if flow.is_some() {
+        let now = self.now();
+        let answered = self.store.read(|db| db.flow(&refund_flow(&loaded.channel.id)))?.is_some();
+        if answered || now.latest(loaded.unit()) < loaded.expiry(&now) {
             return Err(refused);
         }
         self.take_back(loaded).await

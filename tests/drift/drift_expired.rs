@@ -1,12 +1,13 @@
 //! The channel expires before anybody has closed or refunded it: arkd's expiry is wall-clock, ahead of the median time
 //! that locks on chain go by. The payer takes it back in a batch; the receiver came too late, and is told.
 
-use regtest::operator::{Knob, Phase, Unit};
+use regtest::operator::{Action, Call, Code, Knob, Phase, Unit};
+use virtual_channels::operator::code;
 use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{EventKind, WalletError};
 
 use crate::case::{CAPACITY, Case, UNITS, paid};
-use crate::world::{World, eventually, sats};
+use crate::world::{World, eventually, refused, sats};
 
 /// The locktime has passed by the chain, and the operator calls the channel expired: in seconds by its clock, while the
 /// chain's median time is before the expiry; in blocks by the height, and it has swept the batch.
@@ -55,6 +56,25 @@ async fn the_payer_takes_it_back_in_a_batch() {
         let error = case.close_refused().await;
         assert!(matches!(error, WalletError::Expired { .. } | WalletError::AlreadySpent { .. }), "{error}");
     }
+}
+
+/// An operator that calls a channel expired which is not: it stays as it is, and can be left on chain.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_says_so_too_early() {
+    let case = paid(Unit::Blocks).await;
+    let info = case.payer.channel(&case.id).unwrap();
+    let tip = case.world.regtest.node().tip().await.unwrap();
+    case.world.mine(info.locktime.to_consensus_u32() - tip.height).await;
+    let too_early = Action::Refuse(Code::VtxoRecoverable, "expired".into());
+    case.world.regtest.operator().await.faults().once(Call::SubmitTx, too_early);
+    let batches = async || case.world.regtest.operator().await.faults().seen(Call::RegisterIntent);
+    let before = batches().await;
+    let error = refused(case.payer.refund(&case.id).await);
+    assert!(matches!(&error, WalletError::Operator(error) if error.is(code::VTXO_RECOVERABLE)), "{error}");
+    assert_eq!((case.row("payer").hot.state, batches().await), (ChannelState::Open, before));
+    // It was a lie: the next time it works.
+    case.payer.refund(&case.id).await.unwrap();
+    case.is_back().await;
 }
 
 /// The batch's end is not told: the wallet is closed, opened again, and finds it.

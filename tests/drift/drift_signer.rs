@@ -2,10 +2,11 @@
 
 use virtual_channels::channel::ChannelError;
 use virtual_channels::store::ChannelState;
-use virtual_channels::wallet::{Clock, WalletError};
+use virtual_channels::wallet::{Clock, ExitReason, ExitStage, WalletError};
 
 use crate::case::{PAID, UNITS, paid};
-use crate::world::{pay, refused, sats};
+use crate::griefing_onchain::funded;
+use crate::world::{eventually, pay, refused, sats};
 
 /// Until the cutoff less the reserve payments go on; then the receiver takes none, and closes by itself.
 #[tokio::test(flavor = "multi_thread")]
@@ -45,6 +46,25 @@ async fn after_the_cutoff_nothing_goes_through_the_operator() {
         let error = refused(case.payer.pay(&case.id, sats(1), "late", None));
         assert!(matches!(error, WalletError::Channel(ChannelError::WrongOperator { .. })), "{error}");
         assert_eq!(case.row("receiver").hot.update, before, "what was paid is there, for the way on chain");
+    }
+}
+
+/// Maintenance sees that nothing can be had through the operator any more, and leaves.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_cutoff_the_receiver_leaves_on_chain() {
+    for unit in UNITS {
+        let case = funded(unit).await;
+        let past = case.clock.now() as i64 - 60;
+        case.change(|settings| settings.rotate_signer("another", past)).await;
+        let leaves = async || {
+            case.receiver.maintain().await.unwrap();
+            case.state() == ChannelState::Exiting
+        };
+        eventually("the exit", leaves).await;
+        let info = case.receiver.exits().unwrap().remove(0);
+        assert_eq!((info.reason, info.amount), (ExitReason::OperatorRefuses, sats(PAID)));
+        assert_eq!(case.drive(&case.receiver, info).await.stage, ExitStage::Done);
+        assert_eq!(case.state(), ChannelState::Settled);
     }
 }
 

@@ -49,7 +49,7 @@ impl Case {
     }
 
     /// Advances the wallet's exit and lets blocks and time pass, until it is over.
-    async fn drive(&self, wallet: &Wallet, mut info: ExitInfo) -> ExitInfo {
+    pub async fn drive(&self, wallet: &Wallet, mut info: ExitInfo) -> ExitInfo {
         for _ in 0..30 {
             assert_eq!(info.problem, None);
             match info.stage {
@@ -71,7 +71,7 @@ impl Case {
     }
 }
 
-async fn funded(unit: Unit) -> Case {
+pub async fn funded(unit: Unit) -> Case {
     let case = paid(unit).await;
     fund(&case.world, &case.receiver, &[PURSE / 2, PURSE / 2]).await;
     case

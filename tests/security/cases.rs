@@ -10,11 +10,6 @@ const NOT_YET: &[&str] = &[
     "Closing: closing with AuthorisationPolicy::OnClose, payer online and offline",
     "Refund: straight into a new channel",
     "Refund: release of a channel without payments",
-    "Exit: rival child on the anchor",
-    "Exit: both race",
-    "Exit: unroll interrupted at each level and resumed",
-    "Exit: a branch transaction already on chain",
-    "Exit: reorg of the unroll",
 ];
 
 fn root() -> PathBuf {
