@@ -95,13 +95,6 @@ pub fn all(pair: &Pair) -> Vec<Message> {
     let kept = Authorisation { checkpoint: None, ..pair.authorisation() };
     let kept = UpdateMessage { authorisation: Some(kept), ..plain.clone() };
     vec![
-        Message::Invite(takes_both),
-        Message::Offer(Box::new(on_close)),
-        Message::Update(Box::new(kept)),
-        Message::CloseRequest(Box::new(close_request(pair, 0))),
-        Message::CloseRequest(Box::new(close_request(pair, 5_001))),
-        Message::CloseGrant(Box::new(close_grant(pair))),
-        Message::CloseGrant(Box::new(release_grant(pair))),
         Message::Invite(Invite { memo: None, ..invite.clone() }),
         Message::Invite(invite),
         Message::Offer(Box::new(offer)),
@@ -110,6 +103,13 @@ pub fn all(pair: &Pair) -> Vec<Message> {
         Message::Update(Box::new(plain)),
         Message::Update(Box::new(full)),
         Message::Receipt(receipt),
+        Message::Invite(takes_both),
+        Message::Offer(Box::new(on_close)),
+        Message::Update(Box::new(kept)),
+        Message::CloseRequest(Box::new(close_request(pair, 0))),
+        Message::CloseRequest(Box::new(close_request(pair, 5_001))),
+        Message::CloseGrant(Box::new(close_grant(pair))),
+        Message::CloseGrant(Box::new(release_grant(pair))),
     ]
 }
 

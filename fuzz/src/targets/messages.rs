@@ -2,17 +2,17 @@
 //!
 //! What is read can be written and reads the same again, as text in either case and as bytes.
 
-use virtual_channels::channel::message::MAX_BYTES;
+use virtual_channels::channel::message::{Grant, MAX_BYTES};
 use virtual_channels::channel::{Message, Unit, text};
 
 use crate::messages::{all, now};
 use crate::pair::Pair;
 
-const PREFIXES: [&str; 5] = ["vci", "vco", "vca", "vcu", "vcr"];
+const PREFIXES: [&str; 7] = ["vci", "vco", "vca", "vcu", "vcr", "vcq", "vcg"];
 
 pub fn run(data: &[u8]) -> bool {
     let Some((kind, payload)) = data.split_first() else { return false };
-    let kind = kind % 5;
+    let kind = kind % 7;
     let prefix = PREFIXES[usize::from(kind)];
     let Ok(text) = text::encode(prefix, payload) else { return false };
     let read = Message::parse(&text);
@@ -63,6 +63,19 @@ fn judge(message: &Message) {
         }
         Message::Receipt(receipt) => {
             let _ = receipt.verify(&pair.channel.terms.receiver.key);
+        }
+        Message::CloseRequest(request) => {
+            let _ = request.check(&pair.channel.terms.receiver.key, now(Unit::Seconds));
+        }
+        Message::CloseGrant(grant) => {
+            let _ = grant.check(&pair.channel.terms.payer.key);
+            match &grant.grant {
+                Grant::Close { authorisation, .. } => drop(authorisation.verify(&pair.channel, &pair.close)),
+                Grant::Release(release) if release.verify(&pair.channel).is_ok() => {
+                    assert!(release.pending_proof(&pair.channel, &pair.payer).is_ok());
+                }
+                Grant::Release(_) => {}
+            }
         }
     }
 }

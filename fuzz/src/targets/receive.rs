@@ -183,7 +183,7 @@ impl Play<'_> {
         let authorisation = (extra & 1 != 0).then(|| {
             let mut made = Authorisation::sign(channel, script, keypair).expect("an authorisation");
             match extra & 0x18 {
-                0x08 => made.checkpoint = update.exit_signature,
+                0x08 => made.checkpoint = Some(update.exit_signature),
                 0x10 => made.pending.swap(0, 1),
                 0x18 => made.delete[0] = made.delete[1],
                 _ => {}
