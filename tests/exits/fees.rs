@@ -8,7 +8,7 @@ use virtual_channels::store::Store;
 use virtual_channels::wallet::{EventKind, ExitProblem, ExitStage, Wallet};
 
 use crate::stage::{advance, finish, fund, pair, small, told, unroll, wait};
-use crate::world::{World, sats};
+use crate::world::{World, pay, sats};
 
 /// The anchor of the first transaction of the channel's branch.
 fn first_anchor(world: &World, name: &str, wallet: &Wallet, id: &ChannelId) -> OutPoint {
@@ -67,7 +67,7 @@ async fn a_child_is_replaced_when_the_rate_rises() {
     assert!(advance(&receiver).await.problem.is_none());
     assert_eq!(in_mempool(&world, anchor).await, Some((first, paid)), "nothing to improve");
 
-    for rate in [20, 60] {
+    for rate in [5, 12] {
         world.regtest.set_fee_rate(rate);
         let (before, _) = in_mempool(&world, anchor).await.unwrap();
         assert_eq!(advance(&receiver).await.problem, None);
@@ -115,4 +115,76 @@ async fn a_rival_on_the_anchor_is_outbid_when_it_pays_too_little() {
     let until = unroll(&world, &receiver).await;
     wait(&world, until).await;
     assert_eq!(finish(&world, &receiver).await.stage, ExitStage::Done);
+}
+
+/// What was paid is hardly more than dust: the claim cannot pay for itself, and a fee coin does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_of_hardly_more_than_dust() {
+    let (world, payer, receiver) = pair(Unit::Blocks).await;
+    world.board(&payer, 50_000).await;
+    world.settle(&payer).await;
+    let id = world.open(&payer, &receiver, 30_000).await;
+    pay(&payer, &receiver, &id, 400, "crumbs");
+    world.regtest.stop_operator().await;
+    let quote = receiver.exit_quote(&id, None).await.unwrap();
+    assert_eq!((quote.claimed, quote.net), (sats(400), sats(0)));
+    assert!(quote.worth_from > sats(900), "it costs more than it brings: {quote:?}");
+    assert!(quote.fee > quote.claim_fee, "the claim's fee is among them");
+
+    fund(&world, &receiver, &[quote.missing.to_sat()]).await;
+    receiver.exit_channel(&id).await.unwrap();
+    world.mine(1).await;
+    let until = unroll(&world, &receiver).await;
+    wait(&world, until).await;
+    let info = finish(&world, &receiver).await;
+    assert_eq!((info.stage, info.amount), (ExitStage::Done, sats(400)));
+}
+
+/// An own VTXO pays for its claim itself: at a rate where nothing is left it waits, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vtxo_that_is_dust_at_the_rate_of_today() {
+    let (world, payer, receiver) = pair(Unit::Blocks).await;
+    world.board(&payer, 50_000).await;
+    world.settle(&payer).await;
+    let id = world.open(&payer, &receiver, 30_000).await;
+    pay(&payer, &receiver, &id, 700, "crumbs");
+    receiver.close_channel(&id).await.unwrap();
+    world.regtest.stop_operator().await;
+    fund(&world, &receiver, &[20_000]).await;
+    receiver.exit_channel(&id).await.unwrap();
+    world.mine(1).await;
+    let until = unroll(&world, &receiver).await;
+    wait(&world, until).await;
+    world.regtest.set_fee_rate(8);
+    let problem = advance(&receiver).await.problem;
+    assert!(
+        matches!(problem, Some(ExitProblem::NothingLeft { amount, fee }) if amount == sats(700) && fee > sats(370))
+    );
+    world.regtest.set_fee_rate(1);
+    let info = finish(&world, &receiver).await;
+    assert_eq!(info.stage, ExitStage::Done);
+    assert!(info.amount > sats(500), "{}", info.amount);
+}
+
+/// A server that invents a fee rate costs half of a claim at most.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invented_rate_does_not_burn_the_money() {
+    let (world, payer, receiver) = pair(Unit::Blocks).await;
+    let id = small(&world, &payer, &receiver).await;
+    fund(&world, &receiver, &[20_000]).await;
+    world.regtest.stop_operator().await;
+    receiver.exit_channel(&id).await.unwrap();
+    world.mine(1).await;
+    let until = unroll(&world, &receiver).await;
+    wait(&world, until).await;
+    world.regtest.set_fee_rate(90_000);
+    for _ in 0..3 {
+        assert!(
+            matches!(advance(&receiver).await.stage, ExitStage::Claiming),
+            "more does not come of asking more often"
+        );
+    }
+    world.regtest.set_fee_rate(1);
+    let info = finish(&world, &receiver).await;
+    assert!(info.amount >= sats(6_000), "{}", info.amount);
 }

@@ -1,6 +1,6 @@
 //! The payer leaves: with everything, when the receiver does nothing, or with what is left.
 
-use regtest::operator::Unit;
+use regtest::operator::{Action, Call, Unit};
 use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{EventKind, ExitStage};
 
@@ -91,4 +91,26 @@ async fn what_the_receiver_leaves_in_blocks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_receiver_leaves_in_seconds() {
     rest(Unit::Seconds).await;
+}
+
+/// The refund was submitted and answered, and is never finalized: its transactions are the way, without a wait for d2.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_is_never_finalized() {
+    let (world, payer, receiver) = pair(Unit::Seconds).await;
+    let id = small(&world, &payer, &receiver).await;
+    let locktime = u64::from(payer.channel(&id).unwrap().locktime.to_consensus_u32());
+    let tip = world.regtest.node().tip().await.unwrap();
+    world.regtest.node().generate_after(12, locktime - tip.time + 1).await.unwrap();
+    world.regtest.operator().await.faults().always(Call::FinalizeTx, Action::Drop);
+    payer.refund(&id).await.unwrap_err();
+    fund(&world, &payer, &[20_000]).await;
+    world.regtest.stop_operator().await;
+
+    let info = payer.exit_channel(&id).await.unwrap();
+    let levels = payer.channel(&id).unwrap().levels + 2;
+    assert_eq!(info.stage, ExitStage::Unrolling { done: 0, of: levels }, "the branch, checkpoint and ark transaction");
+    let info = leave(&world, &payer).await;
+    assert_eq!((info.stage, state(&payer, &id)), (ExitStage::Done, ChannelState::Refunded));
+    assert!(info.amount > sats(29_500), "{}", info.amount);
+    assert_eq!(payer.resume().await.unwrap().0, 0, "the refund has ended with the exit");
 }

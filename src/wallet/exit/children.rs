@@ -2,6 +2,7 @@
 
 use bitcoin::{Amount, FeeRate, OutPoint, Transaction, Txid};
 
+use super::super::coins::sum;
 use super::super::error::Result;
 use super::super::onchain::OwnedOutput;
 use super::super::{Wallet, WalletError};
@@ -11,6 +12,9 @@ use crate::channel::exit::anchor_of;
 
 /// What a transaction must pay beyond what it replaces, by its own size: nodes' usual setting.
 pub(super) const INCREMENT: FeeRate = FeeRate::from_sat_per_vb_u32(1);
+
+/// A rate that is never too much, in sats a vbyte.
+const LOW: u64 = 10;
 
 /// A child with one coin is no larger, in virtual bytes.
 const USUAL_CHILD: u64 = 200;
@@ -38,6 +42,10 @@ impl Wallet {
                 Err(ChainError::Rejected { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+        if over.is_some_and(|paid| paid >= exit.data.amount) {
+            // Not worth it: whoever pays that wants it more.
+            return Ok(());
         }
         let child = match self.new_child(look, exit, parent, own, over) {
             // It comes back as change in the next block.
@@ -67,13 +75,12 @@ impl Wallet {
             .map(|child| child.input.iter().map(|input| input.previous_output).collect())
             .unwrap_or_default();
         let avoid: Vec<OutPoint> = look.taken.iter().filter(|coin| !former.contains(coin)).copied().collect();
-        let at_least = |vsize: u64| over.map_or(Amount::ZERO, |paid| paid + fee(INCREMENT, vsize));
-        let child = self.fee_child(parent, look.rate, at_least(USUAL_CHILD), own, &avoid)?;
+        let at_least = |vsize: u64| over.map_or(Amount::ZERO, |paid| sum([paid, fee(INCREMENT, vsize)]));
+        let rate = sane(look.rate, exit.data.amount, parent.vsize() as u64 + USUAL_CHILD);
+        let child = self.fee_child(parent, rate, at_least(USUAL_CHILD), own, &avoid)?;
         let vsize = child.vsize() as u64;
         match over {
-            Some(_) if vsize > USUAL_CHILD => {
-                self.fee_child(parent, look.rate, at_least(vsize + USUAL_CHILD), own, &avoid)
-            }
+            Some(_) if vsize > USUAL_CHILD => self.fee_child(parent, rate, at_least(vsize + USUAL_CHILD), own, &avoid),
             _ => Ok(child),
         }
     }
@@ -95,7 +102,7 @@ impl Wallet {
         }
         let Some(paid) = self.net.chain.fee_of(spend.txid).await? else { return Ok(()) };
         let vsize = (parent.weight() + paid.weight).to_vbytes_ceil();
-        if is_stuck(paid.fee, fee(look.rate, vsize)) {
+        if is_stuck(paid.fee, fee(sane(look.rate, exit.data.amount, vsize), vsize)) {
             return self.send_package(look, exit, parent, own, Some(paid.fee)).await;
         }
         Ok(())
@@ -113,13 +120,20 @@ impl Wallet {
             Some(child) => self.net.chain.fee_of(child.txid).await?.map_or(Amount::ZERO, |paid| paid.fee),
             None => Amount::ZERO,
         };
-        Ok(super::super::coins::sum([own, of_child]))
+        Ok(sum([own, of_child]))
     }
 }
 
 /// A fee at a rate; one that no number holds is more than anybody has.
 pub(super) fn fee(rate: FeeRate, vsize: u64) -> Amount {
     rate.fee_vb(vsize).unwrap_or(Amount::MAX_MONEY)
+}
+
+/// The rate, but no more than half of what is claimed for one step, or 10 sats a vbyte where that is more: a server that
+/// invents a rate cannot burn everything.
+pub(super) fn sane(rate: FeeRate, claimed: Amount, vsize: u64) -> FeeRate {
+    let most = (claimed.to_sat() / 2).checked_div(vsize).unwrap_or(0).max(LOW);
+    FeeRate::from_sat_per_vb(most).map_or(rate, |most| rate.min(most))
 }
 
 /// Whether what is paid is so far below what the rate of today asks for that replacing is worth its cost.

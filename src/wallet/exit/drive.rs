@@ -66,7 +66,9 @@ impl Wallet {
             return Ok(Vec::new());
         }
         self.observe().await?;
-        let (tip, fees) = (self.net.chain.tip().await?, self.net.chain.fees().await?);
+        let tip = self.net.chain.tip().await?;
+        // A server without estimates holds nobody up: the least that is relayed, and more once it knows.
+        let fees = self.net.chain.fees().await.unwrap_or_default();
         // Without it the coins of the last time are still there to be tried.
         if let Err(error) = self.sync_onchain().boxed().await {
             note!(Warn, "exits: the fee coins cannot be looked up: {error}");
@@ -102,8 +104,14 @@ impl Wallet {
                 exit.data.problem = Some(problem(error));
             }
         }
-        if !matches!(exit.data.stage, ExitStage::Done | ExitStage::Lost) {
-            self.keep_exit(&mut exit)?;
+        if !matches!(exit.data.stage, ExitStage::Done | ExitStage::Lost)
+            && let Err(error) = self.keep_exit(&mut exit)
+        {
+            // Another process may have taken it further.
+            if error.is_released() {
+                return Err(error);
+            }
+            exit.data.problem = Some(problem(error));
         }
         exit.data.info()
     }

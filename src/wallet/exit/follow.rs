@@ -40,7 +40,12 @@ impl Wallet {
             ChannelSpend::UnilateralRefund if !spend.status.is_confirmed() => {
                 // In the mempool it is a race still.
                 let cost = self.cost_of(spend.txid).await?;
-                self.send_claim(look, exit, Some(cost)).await
+                let spends =
+                    |tx: &&Transaction| tx.input.iter().any(|input| input.previous_output == loaded.channel.funding);
+                match exit.path.nodes().iter().find(spends).cloned() {
+                    Some(checkpoint) => self.send_package(look, exit, &checkpoint, &[], Some(cost)).await,
+                    None => self.send_claim(look, exit, Some(cost)).await,
+                }
             }
             ChannelSpend::UnilateralRefund => Ok(()),
             ChannelSpend::Other => self.follow_checkpoint(look, exit, &tx, deep).await,
