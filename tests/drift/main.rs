@@ -19,3 +19,4 @@ mod drift_signer;
 mod griefing_banned;
 mod griefing_locked;
 mod griefing_onchain;
+mod griefing_withheld;
