@@ -80,6 +80,14 @@ pub enum RestoreWarning {
         /// What happened.
         reason: String,
     },
+    /// A channel that was being opened when the backup was made could not be taken over yet: restore again once its batch
+    /// is confirmed.
+    OpeningNotSeen {
+        /// The offer it was opened by.
+        offer_id: String,
+        /// What happened.
+        reason: String,
+    },
     /// This channel's VTXO was spent, and not known by whom: what became of it is to be seen.
     ChannelSpent {
         /// Which one.
@@ -119,6 +127,7 @@ impl From<wallet::RestoreWarning> for RestoreWarning {
                 Self::ChannelNotSeen { channel_id: channel_id.to_string(), reason: why }
             }
             W::BranchMissing { outpoint, why } => Self::BranchMissing { outpoint: outpoint.to_string(), reason: why },
+            W::OpeningNotSeen { offer_id, why } => Self::OpeningNotSeen { offer_id, reason: why },
             W::ChannelSpent { channel_id } => Self::ChannelSpent { channel_id: channel_id.to_string() },
         }
     }

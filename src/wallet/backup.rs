@@ -6,17 +6,19 @@ use bitcoin::{OutPoint, ScriptBuf};
 use secp256k1::rand::RngCore;
 use secp256k1::rand::rngs::OsRng;
 
+use super::batch::{BatchData, decode};
 use super::error::Result;
 use super::maintain::has_ended;
 use super::{Wallet, WalletError};
 use crate::channel::backup::{self, BackupScript, ChannelBackup, SALT, ScriptUse, StaticBackup};
-use crate::channel::{Authorisation, ChannelId, ChannelTerms};
-use crate::store::{ChannelRow, ChannelState, Db, FundingKind, OwnScript, Role, ScriptKind, StoreError};
+use crate::channel::branch::Branch;
+use crate::channel::{Authorisation, ChannelId, ChannelTerms, Offer};
+use crate::store::{ChannelRow, ChannelState, Db, FlowKind, FundingKind, OwnScript, Role, ScriptKind, StoreError};
 
 impl Wallet {
     /// The static backup of the whole wallet, encrypted with a key from the mnemonic, as text: all channels that have not
-    /// ended, and what leads to the wallet's own coins without the operator. To be stored somewhere else after every
-    /// opening; payments do not change it. About 3 kB for the first channel, 1 to 2 for each more.
+    /// ended, those that are being opened, and what leads to the wallet's own coins without the operator. To be stored
+    /// somewhere else after every opening; payments do not change it. About 3 kB for the first channel, 1 to 2 for each more.
     pub fn backup(&self) -> Result<String> {
         self.sealed(true, |db| {
             let mut rows = db.channels()?;
@@ -25,7 +27,7 @@ impl Wallet {
             for kind in [ScriptKind::Vtxo, ScriptKind::Boarding, ScriptKind::Chain] {
                 scripts.extend(db.scripts(kind)?);
             }
-            Ok((rows, scripts, own_branches(db)?))
+            Ok(Picked { rows, scripts, openings: openings(db)?, branches: own_branches(db)? })
         })
     }
 
@@ -43,7 +45,7 @@ impl Wallet {
             for payout in [own.ark_payout, own.chain_payout] {
                 scripts.extend(db.script(&payout.script())?);
             }
-            Ok((vec![row], scripts, Vec::new()))
+            Ok(Picked { rows: vec![row], scripts, ..Picked::default() })
         })
     }
 
@@ -51,7 +53,7 @@ impl Wallet {
     fn sealed(&self, whole: bool, choose: impl FnOnce(&Db<'_>) -> Result<Picked>) -> Result<String> {
         let info = self.info()?;
         let backup = self.store.read(|db| {
-            let (rows, scripts, branches) = choose(db)?;
+            let Picked { rows, scripts, openings, branches } = choose(db)?;
             let operator = db.binding()?.map_or(info.signer, |binding| binding.operator);
             Ok::<_, WalletError>(StaticBackup {
                 network: self.config.network,
@@ -63,6 +65,7 @@ impl Wallet {
                 batch_expiry: db.batch_expiry()?,
                 scripts: scripts.iter().map(script_backup).collect(),
                 channels: rows.into_iter().map(|row| channel_backup(db, row)).collect::<Result<_>>()?,
+                openings,
                 branches,
             })
         })?;
@@ -72,11 +75,32 @@ impl Wallet {
     }
 }
 
-/// Channels, own scripts and own branches.
-type Picked = (Vec<ChannelRow>, Vec<OwnScript>, Vec<(OutPoint, crate::channel::branch::Branch)>);
+/// What goes into a backup.
+#[derive(Default)]
+struct Picked {
+    rows: Vec<ChannelRow>,
+    scripts: Vec<OwnScript>,
+    openings: Vec<Offer>,
+    branches: Vec<(OutPoint, Branch)>,
+}
+
+/// The offers of channels that are being opened in a batch, or were proposed: until they are stored as channels the
+/// journal alone has their terms.
+fn openings(db: &Db<'_>) -> Result<Vec<Offer>> {
+    let mut offers = Vec::new();
+    for kind in [FlowKind::OpenPayer, FlowKind::OpenReceiver] {
+        for flow in db.flows_of(kind)? {
+            let data: BatchData = decode(&flow)?;
+            if let Some(opening) = data.opening {
+                offers.push(Offer::parse(&opening.offer)?);
+            }
+        }
+    }
+    Ok(offers)
+}
 
 /// The branches of own VTXOs that were not spent yet, as far as is known.
-fn own_branches(db: &Db<'_>) -> Result<Vec<(OutPoint, crate::channel::branch::Branch)>> {
+fn own_branches(db: &Db<'_>) -> Result<Vec<(OutPoint, Branch)>> {
     let done: HashSet<OutPoint> =
         db.known_coins()?.into_iter().filter(|coin| coin.done).map(|coin| coin.outpoint).collect();
     let own: HashSet<ScriptBuf> = db.scripts(ScriptKind::Vtxo)?.into_iter().map(|own| own.script).collect();

@@ -92,7 +92,7 @@ pub enum WalletError {
     StillRunning { seconds: u64 },
     #[error("the backup is of another {what}")]
     OtherBackup { what: &'static str },
-    #[error("channel {channel_id} was restored: its receiver's latest payment must be shown before it pays again")]
+    #[error("channel {channel_id} was restored: its latest payment must be seen before anything is signed in it")]
     CatchUpNeeded { channel_id: ChannelId },
     #[error("at most {limit} at once")]
     TooMany { limit: usize },

@@ -41,6 +41,8 @@ impl Wallet {
             if let Some(update) = hot.update {
                 return Err(WalletError::Paid { channel_id: id, amount: update.amount });
             }
+            // One that has lost its updates does not know that nothing was paid, whatever the payer says.
+            loaded.check_caught_up(db)?;
             match hot.state {
                 ChannelState::Confirming | ChannelState::Open => {
                     let from = [ChannelState::Confirming, ChannelState::Open];

@@ -1,6 +1,7 @@
 //! Restoring: a new database from the mnemonic, and from the static backup where there is one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bitcoin::{Amount, OutPoint};
 
@@ -15,6 +16,9 @@ use crate::channel::script::default_vtxo;
 use crate::channel::{ChannelId, Network, OperatorInfo};
 use crate::log::note;
 use crate::store::{Binding, OwnScript, ScriptKind, Store};
+
+/// The longest that is searched in the books, and on chain.
+const SEARCH_LIMIT: Duration = Duration::from_secs(600);
 
 /// A coin that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,9 @@ pub enum RestoreWarning {
     TooManyKeys { index: u32 },
     /// This channel could not be looked at.
     ChannelNotSeen { channel_id: ChannelId, why: String },
+    /// A channel that was being opened when the backup was made is in the books, and could not be taken over yet: restore
+    /// again once its batch is confirmed.
+    OpeningNotSeen { offer_id: String, why: String },
     /// The books say that this channel's VTXO was spent, and not by whom: what became of it is to be seen.
     ChannelSpent { channel_id: ChannelId },
     /// The branch of this VTXO could not be had: without the operator it cannot be taken on chain.
@@ -102,12 +109,13 @@ impl Wallet {
             None => report.warnings.push(RestoreWarning::NoBackup),
         }
         let mut found = Found::default();
+        // What was found until then counts, also when a search does not come to its end.
         if let Some(operator) = operator
-            && let Err(error) = scan.books(operator, &mut found).await
+            && let Err(error) = in_time(scan.books(operator, &mut found)).await
         {
             report.warnings.push(RestoreWarning::OperatorAway { why: error.to_string() });
         }
-        if let Err(error) = scan.chain(&net.chain, &mut found).await {
+        if let Err(error) = in_time(scan.chain(&net.chain, &mut found)).await {
             report.warnings.push(RestoreWarning::ChainAway { why: error.to_string() });
         }
         report.warnings.extend(found.cut.map(|index| RestoreWarning::TooManyKeys { index }));
@@ -115,9 +123,18 @@ impl Wallet {
         report.channels = store(&config, &keys, &info, operator.is_some(), backup.as_ref(), &found, next)?;
         note!(Info, "restored: {} VTXOs, {} channels, next key {next}", found.vtxos.len(), report.channels.len());
         let wallet = Self::open(config, mnemonic).await?;
+        if let Some(backup) = backup {
+            wallet.look_for_openings(&backup.openings, &mut report).await;
+        }
         wallet.look_after_restore(&found, &mut report).await;
         Ok((wallet, report))
     }
+}
+
+/// A server that answers slowly does not hold up a restore for ever.
+async fn in_time(search: impl Future<Output = Result<()>>) -> Result<()> {
+    let found = tokio::time::timeout(SEARCH_LIMIT, search).await;
+    found.unwrap_or(Err(WalletError::StillRunning { seconds: SEARCH_LIMIT.as_secs() }))
 }
 
 /// Decrypts and decodes a backup of this mnemonic and network.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bitcoin::hex::DisplayHex;
 use bitcoin::{OutPoint, Txid};
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
@@ -13,6 +14,8 @@ use super::restore_mark::{is_restored, unmark_restored};
 use super::restore_scan::Found;
 use super::watch::WatchReport;
 use super::{Wallet, WalletError};
+use crate::channel::ChannelId;
+use crate::channel::message::{Funding, Offer};
 use crate::operator::Vtxo;
 use crate::store::{ChannelResult, ChannelState, Role};
 
@@ -63,6 +66,38 @@ impl Wallet {
         }
     }
 
+    /// Channels that were being opened when the backup was made may have come to be since: then they are in the books.
+    pub(super) async fn look_for_openings(&self, openings: &[Offer], report: &mut RestoreReport) {
+        if openings.is_empty()
+            || report.warnings.iter().any(|warning| matches!(warning, RestoreWarning::OperatorAway { .. }))
+        {
+            return;
+        }
+        for offer in openings {
+            match self.find_opening(offer).await {
+                Ok(Some(id)) if !report.channels.contains(&id) => report.channels.push(id),
+                Ok(_) => {}
+                Err(error) => {
+                    let offer_id = offer.id().to_lower_hex_string();
+                    report.warnings.push(RestoreWarning::OpeningNotSeen { offer_id, why: error.to_string() });
+                }
+            }
+        }
+    }
+
+    async fn find_opening(&self, offer: &Offer) -> Result<Option<ChannelId>> {
+        let script = offer.terms.tree()?.script_pubkey();
+        let books = self.net.operator().await?.vtxos_by_scripts(std::slice::from_ref(&script)).await?;
+        // Spent ones, and what others paid to the same script, are no channel of ours.
+        let Some(vtxo) =
+            books.iter().find(|vtxo| vtxo.amount == offer.terms.capacity && !vtxo.spent && !vtxo.preconfirmed)
+        else {
+            return Ok(None);
+        };
+        let funding = Funding::Offchain { outpoint: vtxo.outpoint };
+        self.recover_channel(&Offer { funding, ..offer.clone() }).await.map(Some)
+    }
+
     /// One look at all channels of the backup.
     async fn look_at_restored(&self, report: &mut RestoreReport) {
         let ids = report.channels.clone();
@@ -85,55 +120,77 @@ impl Wallet {
             }
         };
         for (channel_id, look) in looked {
-            if let Err(error) = look.and_then(|look| self.note_restored(&look, report)) {
+            let noted = match look {
+                Ok(look) => self.note_restored(&look, report).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = noted {
                 report.warnings.push(RestoreWarning::ChannelNotSeen { channel_id, why: error.to_string() });
             }
         }
     }
 
-    fn note_restored(&self, look: &WatchReport, report: &mut RestoreReport) -> Result<()> {
+    async fn note_restored(&self, look: &WatchReport, report: &mut RestoreReport) -> Result<()> {
         let id = look.channel_id;
         let (row, waits) = self
             .store
             .read::<_, WalletError>(|db| Ok((db.channel(&id)?.ok_or(WalletError::NotFound)?, is_restored(db, &id)?)))?;
         if look.unrolled {
-            report.exits.push(row.record.funding);
+            let waits = waits && row.hot.state == ChannelState::Open;
+            if !(waits && self.note_left_before(&id).await?) {
+                report.exits.push(row.record.funding);
+            }
         } else if waits && look.spent_by.is_some() && row.hot.state == ChannelState::Open {
             report.warnings.push(RestoreWarning::ChannelSpent { channel_id: id });
         }
         Ok(())
     }
 
-    /// A restored channel that the books show spent may have been ended by this very wallet before it was lost: the
-    /// receiver's close pays its script in the terms, the payer's refund pays the whole capacity to an own script.
-    /// Answers whether that is so.
-    pub(super) async fn note_ended_before(&self, loaded: &LoadedChannel, txid: Txid) -> Result<bool> {
-        let (id, terms) = (loaded.channel.id, &loaded.channel.terms);
-        let outpoints = [OutPoint::new(txid, 0), OutPoint::new(txid, 1)];
-        let outputs = self.net.operator().await?.vtxos_by_outpoints(&outpoints).await?;
-        let is_own = |vtxo: &Vtxo| match loaded.record.role {
-            Role::Receiver => Ok(vtxo.script == terms.receiver.ark_payout.script()),
-            Role::Payer if vtxo.amount == terms.capacity => {
-                Ok::<_, WalletError>(self.store.read(|db| db.script(&vtxo.script))?.is_some())
-            }
-            Role::Payer => Ok(false),
-        };
-        let state = match loaded.record.role {
-            Role::Receiver => ChannelState::Closed,
-            Role::Payer => ChannelState::Refunded,
-        };
-        for vtxo in &outputs {
-            if is_own(vtxo)? {
-                self.store.write::<_, WalletError>(|db| {
-                    db.set_state(&id, &[ChannelState::Open], state)?;
-                    db.set_result(&id, &ChannelResult { txid, outpoint: Some(vtxo.outpoint) })?;
-                    unmark_restored(db, &id)
-                })?;
-                self.unload(&id);
-                return Ok(true);
-            }
+    /// A restored channel that the books show spent may have been taken back by this very payer before it was lost: that
+    /// pays the whole capacity to an own script, which no close does.
+    pub(super) async fn note_refunded_before(&self, loaded: &LoadedChannel, txid: Txid) -> Result<()> {
+        let id = loaded.channel.id;
+        let flow = super::refund::refund_flow(&id);
+        if self.store.read::<_, WalletError>(|db| Ok(db.flow(&flow)?.is_some()))? {
+            return Ok(()); // That is a refund of today, which ends by itself.
         }
-        Ok(false)
+        let outputs = self.net.operator().await?.vtxos_by_outpoints(&[OutPoint::new(txid, 0)]).await?;
+        let Some(vtxo) = outputs.first().filter(|vtxo| vtxo.amount == loaded.record.capacity) else { return Ok(()) };
+        if self.store.read(|db| db.script(&vtxo.script))?.is_none() {
+            return Ok(());
+        }
+        self.store.write::<_, WalletError>(|db| {
+            db.set_state(&id, &[ChannelState::Open], ChannelState::Refunded)?;
+            db.set_result(&id, &ChannelResult { txid, outpoint: Some(vtxo.outpoint) })?;
+            unmark_restored(db, &id)
+        })?;
+        self.unload(&id);
+        Ok(())
+    }
+
+    /// A channel that is on chain may have been left by this very wallet before it was lost: its claim pays the payout in
+    /// the terms. Answers whether that is so.
+    async fn note_left_before(&self, id: &ChannelId) -> Result<bool> {
+        let loaded = self.loaded(id)?;
+        let chain = &self.net.chain;
+        let Some(spend) = chain.outspend(loaded.channel.funding).await?.filter(|spend| spend.status.is_confirmed())
+        else {
+            return Ok(false);
+        };
+        let Some(tx) = chain.transaction(spend.txid).await? else { return Ok(false) };
+        let script = match loaded.record.role {
+            Role::Receiver => loaded.channel.terms.receiver.chain_payout.script(),
+            Role::Payer => loaded.channel.terms.payer.chain_payout.script(),
+        };
+        let Some(vout) = tx.output.iter().position(|output| output.script_pubkey == script) else { return Ok(false) };
+        let result = ChannelResult { txid: spend.txid, outpoint: Some(OutPoint::new(spend.txid, vout as u32)) };
+        self.store.write::<_, WalletError>(|db| {
+            db.set_state(id, &[ChannelState::Open], ChannelState::Settled)?;
+            db.set_result(id, &result)?;
+            unmark_restored(db, id)
+        })?;
+        self.unload(id);
+        Ok(true)
     }
 
     /// Fetches and stores the branch of an own VTXO: with it the VTXO can be taken on chain when the operator is gone.

@@ -45,7 +45,7 @@ impl LoadedChannel {
         Ok(self.was_restored() && is_restored(db, &self.channel.id)?)
     }
 
-    /// Refuses to sign for a payer that does not know what it signed before.
+    /// Refuses to sign for a side that does not know what was paid: a payer a payment, a receiver a release.
     pub fn check_caught_up(&self, db: &Db<'_>) -> Result<()> {
         if self.awaits_update(db)? {
             return Err(WalletError::CatchUpNeeded { channel_id: self.channel.id });

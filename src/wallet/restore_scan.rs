@@ -27,7 +27,7 @@ const CHAIN_GAP: u32 = 40;
 const PAGE: u32 = 50;
 
 /// Whatever the operator says: no further.
-const MAX_INDEX: u32 = 50_000;
+const MAX_INDEX: u32 = 20_000;
 
 /// The most scripts the chain is asked about.
 const MAX_CHAIN_SCRIPTS: usize = 6_000;

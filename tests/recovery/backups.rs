@@ -256,3 +256,99 @@ async fn sizes() {
         receiver.receive(&message).unwrap();
     }
 }
+
+/// The backup is made when the offer was accepted, and the phone lost when the channel had been opened and used.
+#[tokio::test(flavor = "multi_thread")]
+async fn opened_after_the_backup() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 100_000).await;
+    let receiver = world.wallet("receiver").await;
+    let (_, accept) = world.agree(&payer, &receiver, 40_000).await;
+    let [for_payer, for_receiver] = [&payer, &receiver].map(|wallet| wallet.backup().unwrap());
+    let id = payer.open_channel(&accept).await.unwrap();
+    world.confirm(&payer, &receiver, &id).await;
+    pay(&payer, &receiver, &id, 12_000, "one");
+
+    let (receiver, report) = lose(&world, "receiver", receiver, Some(&for_receiver)).await;
+    assert_eq!((report.channels.as_slice(), report.warnings.as_slice()), ([id].as_slice(), [].as_slice()));
+    assert_eq!(receiver.receive(&latest(&payer, &id)).unwrap().amount, sats(12_000));
+    let (payer, report) = lose(&world, "payer", payer, Some(&for_payer)).await;
+    assert_eq!((report.channels.as_slice(), report.warnings.as_slice()), ([id].as_slice(), [].as_slice()));
+    assert!(matches!(refused(payer.pay(&id, sats(1_000), "two", None)), WalletError::CatchUpNeeded { .. }));
+    assert_eq!(payer.catch_up(&latest(&receiver, &id)).unwrap(), sats(12_000));
+    pay(&payer, &receiver, &id, 1_000, "two");
+    receiver.close_channel(&id).await.unwrap();
+    eventually("paid", async || receiver.balance().await.is_ok_and(|b| b.preconfirmed == sats(13_000))).await;
+}
+
+/// The backup is made while the batch waits for its block; the channel opens on the new phone.
+#[tokio::test(flavor = "multi_thread")]
+async fn confirmed_after_the_backup() {
+    let world = World::start(Unit::Seconds).await;
+    let payer = world.rich("payer", 100_000).await;
+    let receiver = world.wallet("receiver").await;
+    let (_, accept) = world.agree(&payer, &receiver, 40_000).await;
+    let id = payer.open_channel(&accept).await.unwrap();
+    eventually("the receiver's channel", async || receiver.channel(&id).is_ok()).await;
+    assert_eq!(receiver.channel(&id).unwrap().state, ChannelState::Confirming);
+    let backup = receiver.backup().unwrap();
+    let (receiver, report) = lose(&world, "receiver", receiver, Some(&backup)).await;
+    assert_eq!((report.channels, receiver.channel(&id).unwrap().state), (vec![id], ChannelState::Confirming));
+    world.confirm(&payer, &receiver, &id).await;
+    let payment = payer.pay(&id, sats(5_000), "one", None).unwrap();
+    assert_eq!(receiver.receive(&hand_over(&payment.message)).unwrap().amount, sats(5_000));
+    receiver.close_channel(&id).await.unwrap();
+}
+
+/// The key is where the documents say, of no other use, and there is no secret in what it opens.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_in_it() {
+    use bitcoin::bip32::{ChildNumber, Xpriv};
+    use virtual_channels::channel::backup::{StaticBackup, open};
+    use virtual_channels::wallet::{KeyUse, Keys};
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 100_000).await;
+    let receiver = world.wallet("receiver").await;
+    world.open(&payer, &receiver, 40_000).await;
+    let text = payer.backup().unwrap();
+    let words = World::mnemonic("payer");
+    let seed = words.parse::<bip39::Mnemonic>().unwrap().to_seed("");
+    let secp = bitcoin::secp256k1::Secp256k1::new();
+    let path = [1120, 1, 5, 0].map(|index| ChildNumber::from_hardened_idx(index).unwrap());
+    let master = Xpriv::new_master(bitcoin::Network::Regtest, &seed).unwrap();
+    let key = master.derive_priv(&secp, &path).unwrap().private_key.secret_bytes();
+    let plain = open(&key, &text).unwrap().expect("this is the key");
+    assert_eq!(StaticBackup::decode(&plain).unwrap().channels.len(), 1);
+    let mut secrets = vec![seed[..32].to_vec(), seed[32..].to_vec(), words.into_bytes(), key.to_vec()];
+    let keys = Keys::from_mnemonic(&World::mnemonic("payer"), Network::Regtest).unwrap();
+    let uses = [KeyUse::Vtxo, KeyUse::Boarding, KeyUse::Payer, KeyUse::Receiver, KeyUse::Cosigner, KeyUse::Chain];
+    for index in 0..30 {
+        secrets.extend(uses.map(|key_use| keys.keypair(key_use, index).unwrap().secret_bytes().to_vec()));
+    }
+    assert!(!secrets[4..].contains(&key.to_vec()), "a key of its own");
+    for secret in secrets {
+        assert_eq!(memchr::memmem::find(&plain, &secret), None);
+    }
+}
+
+/// The payer says that nothing was paid, and asks for the channel back: a receiver that has lost its updates signs nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_receiver_gives_nothing_back() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 100_000).await;
+    let receiver = world.wallet("receiver").await;
+    let id = world.open(&payer, &receiver, 40_000).await;
+    let [for_payer, for_receiver] = [&payer, &receiver].map(|wallet| wallet.backup().unwrap());
+    pay(&payer, &receiver, &id, 12_000, "one");
+    let update = latest(&payer, &id);
+    // A payer that has forgotten, or says so.
+    let (payer, _) = lose(&world, "payer", payer, Some(&for_payer)).await;
+    let (receiver, _) = lose(&world, "receiver", receiver, Some(&for_receiver)).await;
+    let request = payer.request_close(&id).unwrap();
+    assert!(matches!(refused(receiver.grant_close(&request).await), WalletError::CatchUpNeeded { .. }));
+    assert!(matches!(refused(receiver.release_channel(&id).await), WalletError::CatchUpNeeded { .. }));
+    assert_eq!(receiver.receive(&update).unwrap().amount, sats(12_000));
+    assert!(matches!(refused(receiver.grant_close(&request).await), WalletError::Paid { .. }));
+    receiver.close_channel(&id).await.unwrap();
+    eventually("paid", async || receiver.balance().await.is_ok_and(|b| b.preconfirmed == sats(12_000))).await;
+}

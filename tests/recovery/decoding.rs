@@ -8,7 +8,8 @@ use virtual_channels::channel::backup::{
     BackupScript, ChannelBackup, MAX_BYTES, SALT, ScriptUse, StaticBackup, open, seal,
 };
 use virtual_channels::channel::branch::{Branch, BranchNode};
-use virtual_channels::channel::{ChannelError, Delay, Network, Unit};
+use virtual_channels::channel::message::Funding;
+use virtual_channels::channel::{ChannelError, Delay, Network, Offer, Unit};
 
 use crate::pair::{Pair, keypair, outpoint, rng, sats};
 
@@ -63,6 +64,12 @@ fn backup() -> StaticBackup {
             script(ScriptUse::Chain, 2, operator, None),
         ],
         channels: vec![channel(&first, true), channel(&second, false)],
+        openings: vec![Offer {
+            invite_id: [3; 32],
+            terms: first.channel.terms,
+            cosigner: nodes[0].cosigners[0],
+            funding: Funding::Batch { inputs: vec![first.channel.funding] },
+        }],
         branches: vec![(OutPoint::new(nodes[2].tx.compute_txid(), 0), branch(&[0, 1, 2]))],
     }
 }
@@ -72,7 +79,14 @@ fn comes_back_the_same() {
     let backup = backup();
     let bytes = backup.encode().unwrap();
     assert_eq!(StaticBackup::decode(&bytes), Ok(backup.clone()));
-    let empty = StaticBackup { scripts: vec![], channels: vec![], branches: vec![], batch_expiry: None, ..backup };
+    let empty = StaticBackup {
+        scripts: vec![],
+        channels: vec![],
+        openings: vec![],
+        branches: vec![],
+        batch_expiry: None,
+        ..backup
+    };
     assert_eq!(StaticBackup::decode(&empty.encode().unwrap()), Ok(empty));
 }
 

@@ -155,3 +155,34 @@ async fn the_lost_phone_is_found_again() {
     // What is left is the new one's as well as the old one's.
     assert_eq!(new.balance().await.unwrap().total(), sats(29_000));
 }
+
+/// A receiver that had left on chain before its phone was lost: the new one sees that there is nothing to wait for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_had_left_before() {
+    let (world, [_payer, receiver], [_, backup], id) = paid(Unit::Blocks, false).await;
+    fund(&world, &receiver, &[20_000]).await;
+    receiver.exit_channel(&id).await.unwrap();
+    let before = leave(&world, &receiver).await;
+    let (receiver, report) = lose(&world, "receiver", receiver, Some(&backup)).await;
+    assert_eq!((report.onchain.confirmed, report.exits.as_slice()), (before, [].as_slice()));
+    assert_eq!(state(&receiver, &id), ChannelState::Settled);
+    assert_eq!(receiver.balance().await.unwrap().receivable, sats(0));
+}
+
+/// A payer that was on its way out when its phone was lost: the new one goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payer_in_the_middle_of_an_exit() {
+    let (world, [payer, _receiver], [backup, _], id) = paid(Unit::Blocks, false).await;
+    world.regtest.stop_operator().await;
+    fund(&world, &payer, &[20_000]).await;
+    payer.exit_channel(&id).await.unwrap();
+    unroll(&world, &payer).await;
+    let (payer, report) = lose(&world, "payer", payer, Some(&backup)).await;
+    assert!(report.onchain.confirmed > sats(18_000), "{:?}", report.onchain);
+    let funding = payer.channel(&id).unwrap().funding;
+    assert_eq!(report.exits, [funding]);
+    payer.maintain().await.unwrap();
+    assert_eq!(payer.exits().unwrap().first().map(|exit| exit.outpoint), Some(funding));
+    let on_chain = leave(&world, &payer).await;
+    assert!(on_chain > sats(57_000) && on_chain < sats(60_000), "{on_chain}");
+}

@@ -56,6 +56,7 @@ pub fn seed(pair: &Pair) -> Vec<u8> {
         batch_expiry: Some(Delay::seconds(604_672).expect("a delay")),
         scripts: vec![script(ScriptUse::Vtxo, Some(pair.channel.terms.d1)), script(ScriptUse::Chain, None)],
         channels: vec![channel],
+        openings: Vec::new(),
         branches: vec![(OutPoint::new(Txid::from_byte_array([2; 32]), 0), branch)],
     };
     backup.encode().expect("a short backup")

@@ -11,7 +11,7 @@ use bitcoin::{OutPoint, Sequence, Transaction, Txid, XOnlyPublicKey};
 
 use super::{BackupScript, ChannelBackup, MAX_BYTES, ScriptUse, StaticBackup};
 use crate::channel::branch::{Branch, BranchNode, MAX_NODES};
-use crate::channel::{Authorisation, ChannelError, ChannelTerms, Delay, Network};
+use crate::channel::{Authorisation, ChannelError, ChannelTerms, Delay, Message, Network};
 
 /// The most channels in a backup.
 pub const MAX_CHANNELS: usize = 10_000;
@@ -115,6 +115,11 @@ pub(super) fn encode(backup: &StaticBackup) -> Result<Vec<u8>, ChannelError> {
             part(&mut rest, &authorisation.to_bytes());
         }
         rest.extend(write_branch(&channel.branch));
+    }
+
+    count(&mut rest, backup.openings.len());
+    for offer in &backup.openings {
+        part(&mut rest, &Message::Offer(Box::new(offer.clone())).to_bytes());
     }
 
     let mut bytes = vec![VERSION, backup.network.code()];
@@ -278,6 +283,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<StaticBackup, ChannelError> {
     })?;
     let branches = reader.list(MAX_SCRIPTS, |reader| Ok((reader.outpoint()?, nodes.branch(reader)?)))?;
     let channels = reader.list(MAX_CHANNELS, |reader| channel(reader, &mut nodes))?;
+    let openings = reader.list(MAX_CHANNELS, |reader| match Message::from_bytes(reader.part()?)? {
+        Message::Offer(offer) => Ok(*offer),
+        _ => Err(malformed()),
+    })?;
     if !reader.0.is_empty() || next_key_index > 1 << 31 {
         return Err(malformed());
     }
@@ -291,6 +300,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<StaticBackup, ChannelError> {
         batch_expiry,
         scripts,
         channels,
+        openings,
         branches,
     })
 }

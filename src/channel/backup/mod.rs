@@ -21,7 +21,7 @@ mod seal;
 use bitcoin::{OutPoint, Txid, XOnlyPublicKey};
 
 use super::branch::Branch;
-use super::{Authorisation, ChannelError, ChannelTerms, Delay, Network, OperatorInfo};
+use super::{Authorisation, ChannelError, ChannelTerms, Delay, Network, Offer, OperatorInfo};
 
 pub use codec::{MAX_CHANNELS, MAX_SCRIPTS};
 pub use seal::{MAX_BYTES, MAX_TEXT, PREFIX, SALT, open, seal};
@@ -44,6 +44,8 @@ pub struct StaticBackup {
     pub batch_expiry: Option<Delay>,
     pub scripts: Vec<BackupScript>,
     pub channels: Vec<ChannelBackup>,
+    /// Offers of channels that were being opened in a batch: whether they came to be shows the operator's books.
+    pub openings: Vec<Offer>,
     /// The wallet's own VTXOs with their branches.
     pub branches: Vec<(OutPoint, Branch)>,
 }

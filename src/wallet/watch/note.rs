@@ -25,11 +25,10 @@ impl Wallet {
             self.mark_gone(&*self.loaded(&id)?, vtxo.spent || vtxo.swept)?;
         }
         let spent_by = sight.spent_by();
-        if let Some(txid) = spent_by.filter(|_| row.hot.state == ChannelState::Open) {
+        if let Some(txid) = spent_by.filter(|_| row.hot.role == Role::Payer && row.hot.state == ChannelState::Open) {
             let loaded = self.loaded(&id)?;
-            // Before anybody is blamed for it.
             if loaded.was_restored() {
-                self.note_ended_before(&loaded, txid).await?;
+                self.note_refunded_before(&loaded, txid).await?;
             }
         }
         if let (Some(vtxo), Some(txid), true) = (sight.vtxo(), spent_by, sight.spend_is_final) {
