@@ -238,7 +238,7 @@ pub enum WalletError {
     },
     /// The channel came out of a backup: show the receiver's latest payment to `catch_up` first, or call `pay_from_zero` where
     /// the receiver says that nothing was paid.
-    #[error("channel {channel_id} was restored: its receiver's latest payment must be shown before it pays again")]
+    #[error("channel {channel_id} was restored: its latest payment must be seen before anything is signed in it")]
     CatchUpNeeded {
         /// The channel.
         channel_id: String,
