@@ -196,7 +196,7 @@ impl Live {
         }
         let tip = wallet.observe_tip().await?;
         let until = Instant::now() + LOOK_LIMIT;
-        let looked = wallet.look_and_answer(rows, &tip, true, until, |_| true).await?;
+        let (looked, _) = wallet.look_and_answer(rows, &tip, true, until, |danger| !danger.is_late()).await?;
         if looked.iter().any(|(_, report)| report.as_ref().is_ok_and(|report| report.state == ChannelState::Exiting)) {
             wallet.advance_exits().await?;
         }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::coins::Coin;
 use super::error::Result;
 use super::settle_due::Settled;
+use super::watch::Danger;
 use super::{ExitInfo, ExitReason, Settlement, Wallet, WalletError};
 use crate::chain::Tip;
 use crate::channel::{ChannelId, Unit};
@@ -103,6 +104,8 @@ struct Run {
     /// Channels whose closing or refunding was begun in this run.
     begun: HashSet<ChannelId>,
     errors: Vec<MaintenanceError>,
+    /// Channels whose last moment has come, but which the operator may still do something about.
+    late: Vec<ChannelId>,
     exits: Vec<ExitInfo>,
     fee_refused: Option<Amount>,
 }
@@ -133,6 +136,7 @@ impl Wallet {
             operator: false,
             begun: HashSet::new(),
             errors: Vec::new(),
+            late: Vec::new(),
             exits: Vec::new(),
             fee_refused: None,
         };
@@ -146,6 +150,7 @@ impl Wallet {
         }
         run.act(|_| true).await?;
         let settled = run.settle().await;
+        run.leave_late().await?;
         let coins = run.coins().await;
         let kept = run.keep(coins.as_deref()).await;
         let (left, tried) = self.flows_under_way()?;
@@ -225,10 +230,32 @@ impl Run {
         rows.retain(|row| !has_ended(row) && row.hot.state != ChannelState::Exiting);
         rows.sort_by_key(|row| row.record.expiry);
         let until = (Instant::now() + LOOK_LIMIT).min(self.deadline);
-        for (id, report) in self.wallet.look_and_answer(rows, &tip, self.operator, until, |_| true).await? {
+        let operator = self.operator;
+        // With an operator that answers, last moments may still be met with it.
+        let answers = |danger: Danger| !operator || !danger.is_late();
+        let (reports, late) = self.wallet.look_and_answer(rows, &tip, operator, until, answers).await?;
+        for (id, report) in reports {
             self.note(MaintenanceTask::Look, Some(id), report);
         }
+        self.late = late;
         Ok(())
+    }
+
+    /// Leaves what the operator was to do something about, and did not. Not cut short by what took long before.
+    async fn leave_late(&mut self) -> Result<()> {
+        let Some(tip) = self.tip.filter(|_| !self.late.is_empty()) else { return Ok(()) };
+        let late = std::mem::take(&mut self.late);
+        let mut rows = self.wallet.store.read::<_, WalletError>(|db| {
+            late.iter().filter_map(|id| db.channel(id).transpose()).map(|row| Ok(row?)).collect::<Result<Vec<_>>>()
+        })?;
+        rows.retain(|row| !has_ended(row) && row.hot.state != ChannelState::Exiting);
+        let until = Instant::now() + LOOK_LIMIT;
+        let (reports, _) = self.wallet.look_and_answer(rows, &tip, self.operator, until, |_| true).await?;
+        for (id, report) in reports {
+            self.note(MaintenanceTask::Look, Some(id), report);
+        }
+        self.deadline = self.deadline.max(until);
+        self.leave().await
     }
 
     /// Goes on with everything that is being left on chain.

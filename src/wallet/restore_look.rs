@@ -110,7 +110,9 @@ impl Wallet {
             let rows = rows.into_iter().flatten().collect();
             let until = Instant::now() + LOOK_LIMIT;
             // What somebody has put on chain is answered at once; the rest is for maintenance.
-            self.look_and_answer(rows, &tip, ask_operator, until, |danger| danger.is_on_chain()).await
+            Ok::<_, WalletError>(
+                self.look_and_answer(rows, &tip, ask_operator, until, |danger| danger.is_on_chain()).await?.0,
+            )
         };
         let looked = match looked.await {
             Ok(looked) => looked,

@@ -96,7 +96,7 @@ impl Wallet {
         let ask_operator = ask_operator && self.fresh_info().await.is_ok();
         let until = Instant::now() + LOOK_LIMIT;
         // What is on chain cannot wait; the rest is for maintenance.
-        let looked = self.look_and_answer(vec![row], &tip, ask_operator, until, Danger::is_on_chain).await?;
+        let (looked, _) = self.look_and_answer(vec![row], &tip, ask_operator, until, Danger::is_on_chain).await?;
         looked.into_iter().next().map_or(Err(WalletError::NotFound), |(_, report)| report)
     }
 
@@ -135,7 +135,7 @@ impl Wallet {
                 },
                 Err(error) => Err(error),
             };
-            if report.is_ok() && row.hot.last_watch < seen_at {
+            if report.is_ok() {
                 seen.push(row.record.id);
             }
             looked.push((row.record.id, report));

@@ -38,6 +38,27 @@ async fn the_payer_leaves_in_time() {
     case.has_on_chain(&case.payer, CAPACITY - 3_000, CAPACITY).await;
 }
 
+/// As late as that, but with an operator that answers: what is cheaper is tried first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_living_operator_is_asked_first() {
+    let case = Case::unpaid(Unit::Blocks).await;
+    let info = case.payer.channel(&case.id).unwrap();
+    case.mine_to(info.payer_exit_by).await;
+    let report = maintained(&case.payer).await;
+    assert!(report.exits.is_empty() && report.errors.is_empty(), "{report:?}");
+    assert_eq!(case.state(&case.payer), ChannelState::Refunded);
+    // One that refuses is not waited for.
+    let case = Case::unpaid(Unit::Blocks).await;
+    let info = case.payer.channel(&case.id).unwrap();
+    case.mine_to(info.payer_exit_by).await;
+    let refusal = Action::Status(tonic::Code::Unavailable, "on purpose".into());
+    case.world.regtest.operator().await.faults().always(Call::SubmitTx, refusal);
+    let report = maintained(&case.payer).await;
+    assert_eq!(report.exits.len(), 1, "{:?}", report.errors);
+    assert_eq!(reasons(&case.payer), [ExitReason::Deadline]);
+    assert_eq!(case.left_alone(&case.payer).await, ChannelState::Refunded);
+}
+
 /// The receiver submits its close and never finalizes it: the payer can neither refund nor wait for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn submitted_and_never_finalized() {

@@ -17,7 +17,7 @@ use crate::wallet::{ExitReason, Wallet, WalletError};
 
 impl Wallet {
     /// One look at all of `rows`, and a second one at those that ask for an answer. `answers`: what this call may
-    /// answer; the rest is left to maintenance.
+    /// answer; where it may not, the channel is among those that are left.
     pub(in crate::wallet) async fn look_and_answer(
         &self,
         rows: Vec<ChannelRow>,
@@ -25,16 +25,16 @@ impl Wallet {
         ask_operator: bool,
         until: Instant,
         answers: impl Fn(Danger) -> bool,
-    ) -> Result<Vec<(ChannelId, Result<WatchReport>)>> {
+    ) -> Result<(Vec<(ChannelId, Result<WatchReport>)>, Vec<ChannelId>)> {
         let mut looked = self.look_at(rows, tip, ask_operator, until).await?;
-        let suspected: HashMap<ChannelId, Danger> = looked
-            .iter()
-            .filter_map(|(id, looked)| Some((*id, looked.as_ref().ok()?.danger.filter(|danger| answers(*danger))?)))
-            .collect();
+        let dangers = looked.iter().filter_map(|(id, looked)| Some((*id, looked.as_ref().ok()?.danger?)));
+        let (suspected, left): (HashMap<ChannelId, Danger>, HashMap<ChannelId, Danger>) =
+            dangers.partition(|(_, danger)| answers(*danger));
         if !suspected.is_empty() {
             self.answer(&suspected, ask_operator, until, &mut looked).await?;
         }
-        Ok(looked.into_iter().map(|(id, looked)| (id, looked.map(|looked| looked.report))).collect())
+        let reports = looked.into_iter().map(|(id, looked)| (id, looked.map(|looked| looked.report)));
+        Ok((reports.collect(), left.into_keys().collect()))
     }
 
     async fn answer(

@@ -34,6 +34,11 @@ pub(in crate::wallet) enum Danger {
 }
 
 impl Danger {
+    /// A last moment has come. What the operator can still do about it is tried first.
+    pub fn is_late(self) -> bool {
+        self == Self::Leave(ExitReason::Deadline)
+    }
+
     /// Somebody has put the channel on chain, or what it was made from.
     pub fn is_on_chain(self) -> bool {
         matches!(self, Self::Leave(ExitReason::Unrolled | ExitReason::AncestorUnrolled))
