@@ -1,8 +1,9 @@
 //! The wallet's own VTXOs leave, too.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use regtest::operator::Unit;
+use regtest::operator::{Action, Call, Unit};
 use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{EventKind, ExitInfo, ExitStage, Wallet};
 
@@ -77,4 +78,24 @@ async fn all_coins_leave_in_blocks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_coins_leave_in_seconds() {
     leave_with_all(Unit::Seconds).await;
+}
+
+/// The operator dies while a settling waits for it: nothing was signed away, so the coin is free to leave.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coin_that_an_interrupted_flow_held() {
+    let (world, payer, _) = pair(Unit::Blocks).await;
+    world.board(&payer, 50_000).await;
+    world.settle(&payer).await;
+    world.regtest.operator().await.faults().always(Call::RegisterIntent, Action::Hang);
+    let settling = tokio::time::timeout(Duration::from_secs(3), payer.settle(true)).await;
+    assert!(settling.is_err(), "it hangs");
+    payer.close().unwrap();
+    let payer = world.wallet("payer").await;
+    fund(&world, &payer, &[10_000]).await;
+    world.regtest.stop_operator().await;
+    let begun = payer.exit_coins().await.unwrap();
+    assert_eq!(begun.iter().map(|info| info.amount).collect::<Vec<_>>(), [sats(50_000)]);
+    world.mine(1).await;
+    assert_eq!(all_done(&world, &payer).await.len(), 1);
+    assert_eq!(payer.resume().await.unwrap().0, 0, "the settling is over");
 }

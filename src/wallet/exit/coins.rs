@@ -6,20 +6,23 @@ use bitcoin::{Amount, OutPoint};
 
 use super::super::error::Result;
 use super::super::events::EventKind;
-use super::super::{Wallet, WalletError};
+use super::super::{Wallet, WalletError, batch, offchain};
 use super::data::{Claim, ExitData, exit_flow};
 use super::{ExitInfo, ExitReason, ExitStage};
 use crate::channel::exit::ExitPath;
 use crate::channel::{ChannelId, OperatorInfo};
 use crate::log::note;
-use crate::store::{ChannelState, Db, ScriptKind};
+use crate::store::{ChannelState, Db, FlowKind, ScriptKind};
 
 impl Wallet {
     /// Leaves on chain with all VTXOs of this wallet: those from batches and those made off chain, also what closed
-    /// channels have become. Each becomes an exit of its own, by its stored branch. Coins that another flow holds stay
-    /// with it. Begins, and goes as far as it goes now; answers these exits. There is no way back.
+    /// channels have become. Each becomes an exit of its own, by its stored branch. An interrupted flow gives up its coins
+    /// where it has signed nothing away yet; else they stay with it. Begins, and goes as far as it goes now; answers
+    /// these exits. There is no way back.
     pub async fn exit_coins(&self) -> Result<Vec<ExitInfo>> {
         let info = self.info()?;
+        // While a flow is running its coins are its own.
+        let idle = self.flow.try_lock().ok();
         let mut left: HashSet<OutPoint> = HashSet::new();
         for id in self.closed_channels()? {
             match self.begin_exit(&id, ExitReason::Asked) {
@@ -29,7 +32,8 @@ impl Wallet {
                 Err(error) => return Err(error),
             }
         }
-        left.extend(self.store.write::<_, WalletError>(|db| self.begin_coin_exits(db, &info))?);
+        left.extend(self.store.write::<_, WalletError>(|db| self.begin_coin_exits(db, &info, idle.is_some()))?);
+        drop(idle);
         self.events.ring();
         let all = self.advance_exits().await?;
         Ok(all.into_iter().filter(|exit| exit.channel_id.is_none() || left.contains(&exit.outpoint)).collect())
@@ -43,13 +47,15 @@ impl Wallet {
         Ok(closed.map(|row| row.record.id).collect())
     }
 
-    fn begin_coin_exits(&self, db: &Db<'_>, info: &OperatorInfo) -> Result<Vec<OutPoint>> {
+    fn begin_coin_exits(&self, db: &Db<'_>, info: &OperatorInfo, idle: bool) -> Result<Vec<OutPoint>> {
         let gone: HashSet<OutPoint> =
             db.known_coins()?.into_iter().filter(|coin| coin.done).map(|coin| coin.outpoint).collect();
         let mut begun = Vec::new();
         for outpoint in db.branch_outpoints()? {
-            let held = gone.contains(&outpoint) || db.lock_of(&outpoint)?.is_some();
-            if held || db.flow(&exit_flow(&outpoint))?.is_some() || db.channel_at(&outpoint)?.is_some() {
+            if gone.contains(&outpoint)
+                || db.flow(&exit_flow(&outpoint))?.is_some()
+                || db.channel_at(&outpoint)?.is_some()
+            {
                 continue;
             }
             let Some(branch) = db.branch(&outpoint)? else { continue };
@@ -58,6 +64,12 @@ impl Wallet {
             let Some(own) = db.script(&output.script_pubkey)?.filter(|own| own.kind == ScriptKind::Vtxo) else {
                 continue;
             };
+            if let Some(by) = db.lock_of(&outpoint)? {
+                if !idle || !gives_up(db, &by)? {
+                    continue;
+                }
+                db.delete_flow(&by)?;
+            }
             let to = self.fresh_chain_payout(db, info)?.script();
             let data = coin_exit(outpoint, output.value, own.script, to, path.nodes().len() as u32);
             self.insert_exit(db, &data)?;
@@ -68,6 +80,19 @@ impl Wallet {
             begun.push(outpoint);
         }
         Ok(begun)
+    }
+}
+
+/// Whether a flow has signed nothing yet that takes its coins away: an intent, or a submission whose checkpoints are not
+/// signed. Openings in a batch keep theirs, as the other side may have the channel.
+fn gives_up(db: &Db<'_>, flow: &[u8; 32]) -> Result<bool> {
+    let Some(flow) = db.flow(flow)? else { return Ok(true) };
+    match flow.kind {
+        FlowKind::Settle | FlowKind::Withdraw if flow.step == batch::step::REGISTERING => {
+            Ok(!batch::decode::<batch::BatchData>(&flow)?.has_attempts())
+        }
+        FlowKind::Send | FlowKind::OpenOffchain => Ok(flow.step == offchain::step::BUILT),
+        _ => Ok(false),
     }
 }
 
