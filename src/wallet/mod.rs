@@ -42,6 +42,7 @@ mod quote;
 mod receive;
 mod refund;
 mod refund_into;
+mod refund_stuck;
 mod release;
 mod restore;
 mod restore_channel;

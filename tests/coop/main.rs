@@ -4,12 +4,16 @@
 #[path = "../stories/offline.rs"]
 #[allow(dead_code)]
 mod offline;
+#[path = "../exits/stage.rs"]
+#[allow(dead_code)]
+mod stage;
 #[path = "../stories/world.rs"]
 #[allow(dead_code)]
 mod world;
 
 mod case;
 mod giving_back;
+mod on_chain;
 mod on_close;
 mod races;
 mod refund_into;

@@ -13,7 +13,7 @@ use crate::case::{CAPACITY, Case, FUNDS, case, invite, kinds, request};
 use crate::world::{pay, refused, sats};
 
 /// A channel that leaves time for another one before its VTXO expires, with its locktime passed.
-async fn ripe(unit: Unit) -> Case {
+pub async fn ripe(unit: Unit) -> Case {
     let lifetime = match unit {
         Unit::Seconds => 30_000,
         Unit::Blocks => 130,
@@ -28,7 +28,7 @@ impl Case {
         ProposeRequest { capacity: sats(capacity), ..request(FundingChoice::Refund(self.id), AtOpen, None) }
     }
 
-    async fn propose_into(&self, capacity: u64) -> Result<Proposal, WalletError> {
+    pub async fn propose_into(&self, capacity: u64) -> Result<Proposal, WalletError> {
         let invite = self.receiver.create_invite(&invite()).unwrap();
         self.payer.propose(&invite, &self.request_into(capacity)).await
     }

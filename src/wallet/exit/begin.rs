@@ -41,6 +41,9 @@ impl Wallet {
     /// the operator ends here: what it may still answer finds no flow that would go on with it.
     pub(in crate::wallet) fn begin_exit(&self, id: &ChannelId, why: ExitReason) -> Result<()> {
         let loaded = self.loaded(id)?;
+        if let Some(new) = self.adopt_refund(&loaded)? {
+            return self.begin_exit(&new, why);
+        }
         // Another process may change the basis in between; it can do so a few times in a channel's life.
         for _ in 0..8 {
             let Some(basis) = self.exit_basis(&loaded)? else { return Ok(()) };
@@ -171,7 +174,8 @@ impl Wallet {
         let corrupt = || WalletError::CorruptFlow { what: "a submit answer" };
         if let Some(flow) = &basis.refund {
             let data: OffchainData = decode(flow)?;
-            let Some(answer) = &data.answer else { return Ok(None) };
+            // One into a new channel is left as that.
+            let Some(answer) = data.answer.as_ref().filter(|_| data.opening.is_none()) else { return Ok(None) };
             let job = self.refund_job(&data)?;
             let script = data.outputs.first().ok_or_else(corrupt)?.script.clone();
             return Ok(Some((job.transactions(&answer.signatures(&job)?)?, script)));

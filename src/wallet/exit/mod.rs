@@ -131,6 +131,8 @@ impl Wallet {
     /// Leaves a channel on chain, with whatever is stored: begins, and goes as far as it goes now. Once it has begun
     /// there is no way back. Calling again goes on. A failing first step is in the answer's `problem`.
     pub async fn exit_channel(&self, id: &ChannelId) -> Result<ExitInfo> {
+        // A refund into a new channel that came to nothing with the operator is left as the new one.
+        let id = &self.adopt_refund(&*self.loaded(id)?)?.unwrap_or(*id);
         self.begin_exit(id, ExitReason::Asked)?;
         let funding = self.loaded(id)?.channel.funding;
         let all = self.advance_exits().await?;
