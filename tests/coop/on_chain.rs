@@ -45,7 +45,7 @@ async fn a_release_that_is_never_finalized() {
     assert_eq!((info.amount, case.step("payer", FlowKind::Release)), (sats(CAPACITY), None));
     case.world.mine(1).await;
     let info = leave(&case.world, &case.payer).await;
-    assert_eq!((info.stage, state(&case.payer, &case.id)), (ExitStage::Done, ChannelState::Settled));
+    assert_eq!((info.stage, state(&case.payer, &case.id)), (ExitStage::Done, ChannelState::Refunded));
     assert!(info.amount > sats(CAPACITY - 500), "{}", info.amount);
 }
 
