@@ -19,6 +19,7 @@ ndk=${ANDROID_NDK_HOME:-${ANDROID_NDK_ROOT:-}}
 [ -d "$ndk/toolchains/llvm" ] || missing+=("Android's NDK, 27 or newer: ANDROID_NDK_HOME is ${ndk:-not set}")
 command -v cargo >/dev/null || missing+=("cargo")
 command -v unzip >/dev/null || missing+=("unzip")
+command -v mvn >/dev/null || missing+=("Maven, for JNA's libraries")
 if [ ${#missing[@]} != 0 ]; then
     echo "aar: missing here:" >&2
     printf '  - %s\n' "${missing[@]}" >&2
@@ -34,4 +35,6 @@ for file in classes.jar proguard.txt AndroidManifest.xml jni/{arm64-v8a,armeabi-
     unzip -l "$aar" "$file" >/dev/null || die "$aar has no $file"
 done
 unzip -p "$aar" proguard.txt | cmp -s - android/library/consumer-rules.pro || die "the rules in $aar are not android/library/consumer-rules.pro"
+scripts/page-size.sh "$aar"
+scripts/page-size-jna.sh
 echo "aar: $aar, $(wc -c <"$aar") bytes"

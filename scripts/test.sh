@@ -48,6 +48,8 @@ step "bans, licences, sources, advisories" scripts/deny.sh
 step "lints" cargo clippy --workspace --all-targets -- -D warnings
 step "the test operator stands alone" apart
 step "the check of page sizes" scripts/page-size-test.sh
+step "page sizes of JNA" scripts/page-size-jna.sh
+step "what a release of the Swift package says" scripts/swiftpm-release-test.sh
 # Tests start these as child processes.
 step "build" cargo build --workspace --all-targets
 # The stories mostly wait for sessions of the operator: more of them than cores run side by side.

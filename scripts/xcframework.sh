@@ -3,7 +3,7 @@
 # package takes, with the package's generated sources.
 #
 #   ios/VirtualChannelsFFI.xcframework          to try: VIRTUAL_CHANNELS_XCFRAMEWORK=VirtualChannelsFFI.xcframework swift test
-#   target/VirtualChannelsFFI.xcframework.zip   to release; its checksum for Package.swift is printed
+#   target/VirtualChannelsFFI.xcframework.zip   to release: scripts/swiftpm-release.sh
 #
 # The libraries keep their line tables: the app's own dSYM then has them, and no second one must be shipped.
 set -euo pipefail
@@ -46,4 +46,4 @@ xcodebuild -create-xcframework \
 rm -f "target/$(basename "$framework").zip"
 ditto -c -k --keepParent "$framework" "target/$(basename "$framework").zip"
 echo "xcframework: target/$(basename "$framework").zip"
-echo "xcframework: checksum $(swift package compute-checksum "target/$(basename "$framework").zip")"
+echo "xcframework: scripts/swiftpm-release.sh target/$(basename "$framework").zip URL says what Package.swift says of it in a release"
