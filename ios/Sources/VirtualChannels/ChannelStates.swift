@@ -14,13 +14,27 @@ extension Wallet {
     ///
     /// - Returns: A stream that ends when the wallet is closed or the task is cancelled, and throws what ``Wallet/channels()`` throws.
     public func channelStates() -> AsyncThrowingStream<[ChannelInfo], any Error> {
-        let shown = Shown()
+        afterEachChange { try await self.channels() }
+    }
+
+    /// One channel: as it is now, and again after each change of it, until the wallet is closed. As ``channelStates()``.
+    ///
+    /// - Returns: A stream that ends when the wallet is closed or the task is cancelled, and throws what ``Wallet/channel(channelId:)``
+    ///   throws: ``WalletError/NotFound`` for a channel that does not exist.
+    public func channelState(channelId: String) -> AsyncThrowingStream<ChannelInfo, any Error> {
+        afterEachChange { try await self.channel(channelId: channelId) }
+    }
+
+    private func afterEachChange<State: Equatable & Sendable>(
+        _ look: @escaping @Sendable () async throws -> State
+    ) -> AsyncThrowingStream<State, any Error> {
+        let shown = Shown<State>()
         return AsyncThrowingStream {
             try await untilTheEnd {
                 while true {
                     let seen = try await self.waitForChange(seen: shown.version)
-                    let channels = try await self.acrossRelease { try await self.channels() }
-                    if await shown.isNew(channels, version: seen) { return channels }
+                    let state = try await self.acrossRelease(look)
+                    if await shown.isNew(state, version: seen) { return state }
                 }
             }
         }
@@ -28,13 +42,13 @@ extension Wallet {
 }
 
 /// What the loop has got last.
-private actor Shown {
+private actor Shown<State: Equatable & Sendable> {
     private(set) var version: UInt64 = 0
-    private var channels: [ChannelInfo]?
+    private var state: State?
 
-    func isNew(_ channels: [ChannelInfo], version: UInt64) -> Bool {
+    func isNew(_ state: State, version: UInt64) -> Bool {
         self.version = version
-        defer { self.channels = channels }
-        return self.channels != channels
+        defer { self.state = state }
+        return self.state != state
     }
 }

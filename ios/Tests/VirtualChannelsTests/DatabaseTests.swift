@@ -63,6 +63,31 @@ final class DatabaseTests: Story {
         guard case .DatabaseFailed = error else { return XCTFail("\(error)") }
     }
 
+    func testADatabaseOfANewerVersion() async throws {
+        let mnemonic = try generateMnemonic()
+        try await open("wallet", mnemonic: mnemonic).shutdown()
+        let url = URL(fileURLWithPath: config("wallet").databasePath)
+        // SQLite keeps `user_version` at byte 60.
+        var newer = try Data(contentsOf: url)
+        newer.replaceSubrange(60..<64, with: [0, 0, 0, 99])
+        try newer.write(to: url)
+        let error = try await refusal { try await self.open("wallet", mnemonic: mnemonic) }
+        guard case .DatabaseNewer(99, let known) = error, (1..<99).contains(known) else { return XCTFail("\(error)") }
+    }
+
+    func testInUseByAProcessThatDoesNotLetGo() async throws {
+        let pair = try await pair()
+        _ = try await pay(pair, 1)
+        let child = try Child(config("payer"), mnemonic: "", "lock")
+        XCTAssertEqual(child.line(), "locked")
+        let busy = try await refusal { try await self.pay(pair, 2) }
+        XCTAssertEqual(busy, .DatabaseBusy)
+        _ = child.kill()
+        let amount = try await pay(pair, 2)
+        XCTAssertEqual(amount, 2_000)
+        try await pair.shutdown()
+    }
+
     func testACorruptDatabase() async throws {
         let mnemonic = try generateMnemonic()
         try await open("wallet", mnemonic: mnemonic).shutdown()

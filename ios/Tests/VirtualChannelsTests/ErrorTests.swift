@@ -4,12 +4,9 @@ import XCTest
 
 /// Errors as an app gets them: provoked through the API, with their fields.
 ///
-/// Others are provoked where their story is: LocktimeNotReached in LifeCycleTests, the database's in DatabaseTests, the servers' in
-/// OperatorTests, those of time in ClockTests. What only a dishonest or changed operator, an unlucky moment or a full disk brings about is
-/// constructed, and its text read, in ErrorTextTests: UnknownVersion, OtherInvite, OtherOffer, InvalidTerms, FundingNotUsable, NotConfirmed,
-/// NotOpened, InvalidSignature, UnknownCheckpointScript, MissingAuthorisation, ReauthorisationNeeded, UnsafeOperator, OtherChannel,
-/// FeesLeaveTooLittle, CoinLocked, Unrolled, Expired, FinalizeFailed, OutcomeUnknown, OperatorRefused, OperatorAnswer,
-/// BatchFailed, TransactionRejected, DatabaseFull, DatabaseBusy, Internal.
+/// Others are provoked where their story is: LocktimeNotReached in LifeCycleTests, the database's in DatabaseTests and SuspensionTests, the
+/// servers' in OperatorTests, those of time in ClockTests, those of an operator that does wrong in FaultTests. What no test can bring about
+/// is listed in ErrorTextTests, which checks that the list is true.
 final class ErrorTests: Story {
     private let noChannel = String(repeating: "00", count: 32)
 

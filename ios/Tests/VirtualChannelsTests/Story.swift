@@ -93,11 +93,11 @@ extension Story {
 }
 
 /// Asks until it holds, at most a minute.
-func eventually(_ what: String, _ holds: () async throws -> Bool) async throws {
+func eventually(_ what: String, every milliseconds: UInt64 = 100, _ holds: () async throws -> Bool) async throws {
     let end = Date(timeIntervalSinceNow: 60)
     while try await !holds() {
         if Date() > end { throw Regtest.Failure(description: "waited a minute for \(what)") }
-        try await Task.sleep(nanoseconds: 100_000_000)
+        try await Task.sleep(nanoseconds: milliseconds * 1_000_000)
     }
 }
 

@@ -47,6 +47,30 @@ final class StreamTests: Story {
         try await pair.shutdown()
     }
 
+    func testOneChannel() async throws {
+        let pair = try await pair()
+        let amounts = Task { () -> [Sats] in
+            var amounts: [Sats] = []
+            for try await channel in pair.payer.channelState(channelId: pair.channel) {
+                if amounts.last != channel.amount { amounts.append(channel.amount) }
+                if channel.amount == 3_000 { break }
+            }
+            return amounts
+        }
+        for number in 1...3 {
+            _ = try await pair.payer.pay(channelId: pair.channel, amount: 1_000, paymentId: "\(number)")
+        }
+        let seen = try await amounts.value
+        XCTAssertEqual(seen, seen.sorted())
+        XCTAssertEqual(seen.last, 3_000)
+        var none = pair.payer.channelState(channelId: String(repeating: "00", count: 32)).makeAsyncIterator()
+        do {
+            _ = try await none.next()
+            XCTFail("a channel that does not exist")
+        } catch WalletError.NotFound {}
+        try await pair.shutdown()
+    }
+
     func testStreamsEndWhenTheWalletIsClosed() async throws {
         let wallet = try await open("wallet")
         let events = Task { try await wallet.events().count() }

@@ -58,6 +58,10 @@ enum WalletErrors {
             .Forked(amount: 3, previous: 1, storedAmount: 2, storedPayment: "vc"),
             "the payment to 3 sats was built on 1, but 2 are stored"
         ),
+        (
+            .CatchUpNeeded(channelId: "c"),
+            "channel c was restored: its receiver's latest payment must be shown before it pays again"
+        ),
         (.OtherChannel(expected: "c", got: "d"), "payment is for channel d, not c"),
         (.NothingPaid, "nothing has been paid yet"),
         (.PastCloseBy(channelId: "c", closeBy: 10, now: 11), "channel c takes no more payments since 10: it must be closed"),
@@ -69,6 +73,14 @@ enum WalletErrors {
 
     private static let money: [(WalletError, String)] = [
         (.InsufficientFunds(needed: 20, available: 10), "20 sats are needed, 10 can be spent now"),
+        (
+            .InsufficientFeeCoins(needed: 9, available: 8, address: "bc1"),
+            "9 sats in confirmed coins are needed for fees on chain, 8 can be used: pay to bc1"
+        ),
+        (
+            .ReservedForExits(exits: 2, reserved: 9, available: 8),
+            "2 exits under way keep 9 sats on chain for their fees, 8 can be sent"
+        ),
         (.AmountTooSmall(amount: 1, minimum: 10), "1 sats are less than the 10 that are possible here"),
         (.AmountTooLarge(amount: 20, maximum: 10), "20 sats are more than the 10 that are possible here"),
         (.FeesLeaveTooLittle(fee: 20, left: 1, minimum: 10), "fees of 20 sats leave 1, less than the minimum of 10"),
@@ -112,6 +124,7 @@ enum WalletErrors {
         (.InvalidUrl(url: "x", reason: "no scheme"), "x is no usable address: no scheme"),
         (.Closed, "the wallet is closed"),
         (.OtherWallet(reason: "other keys"), "the database belongs to another wallet: other keys"),
+        (.OtherBackup(what: "mnemonic"), "the backup is of another mnemonic"),
         (.NotADatabase, "the file is not a wallet database"),
         (.DatabaseNewer(found: 9, known: 3), "the database is of a newer version (9, this one knows up to 3); update the app"),
         (.DatabaseCorrupt(what: "a row"), "the database is corrupt: a row"),

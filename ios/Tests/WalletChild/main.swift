@@ -2,6 +2,7 @@
 //
 //   WalletChild DATABASE OPERATOR ESPLORA pay CHANNEL    pays until it is killed: a line "number amount" after each payment
 //   WalletChild DATABASE OPERATOR ESPLORA receive        takes the payments on its standard input: a line with the amount after each
+//   WalletChild DATABASE OPERATOR ESPLORA lock           holds SQLite's lock for writers until its standard input ends: "locked"
 //   WalletChild DATABASE OPERATOR ESPLORA open           opens as a user who is not root: "opened", or why not
 //
 // The mnemonic is the first line of its standard input.
@@ -39,6 +40,17 @@ case "receive":
         let received = try await wallet.receive(payment: text)
         say("\(received.amount.value)")
     }
+case "lock":
+    // Where in a -shm file SQLite locks the writer (its file format, "WAL-index").
+    let file = open(arguments[1] + "-shm", O_RDWR)
+    var lock = flock()
+    lock.l_type = Int16(F_WRLCK)
+    lock.l_whence = Int16(SEEK_SET)
+    lock.l_start = 120
+    lock.l_len = 1
+    guard file >= 0, fcntl(file, F_SETLKW, &lock) == 0 else { exit(4) }
+    say("locked")
+    while readLine() != nil {}
 case "open":
     if geteuid() == 0, setegid(65534) != 0 || seteuid(65534) != 0 { exit(3) }
     do {
