@@ -29,16 +29,40 @@ sealed interface PayerScreen {
     data object Scan : PayerScreen
 
     /** Asks for the capacity. [quote] is that of the [capacity] asked for last. */
-    data class Invite(val invite: ScannedInvite, val capacity: Sats? = null, val quote: Quote? = null) : PayerScreen
+    data class Invite(
+        /** What was scanned. */
+        val invite: ScannedInvite,
+        /** What was asked for last. */
+        val capacity: Sats? = null,
+        /** What that would cost. */
+        val quote: Quote? = null,
+    ) : PayerScreen
 
     /** Show [text] as a QR code to the receiver. A channel funded off chain is there already. */
-    data class Offer(val text: String, val channel: String?) : PayerScreen
+    data class Offer(
+        /** The offer. */
+        val text: String,
+        /** The channel, where it is funded off chain. */
+        val channel: String?,
+    ) : PayerScreen
 
     /** The channel is there, and takes payments once it is open. */
-    data class Opened(val channel: String) : PayerScreen
+    data class Opened(
+        /** The channel. */
+        val channel: String,
+    ) : PayerScreen
 
     /** Show [text] as a QR code to the receiver. [paid] is all so far, [remaining] what can still be paid. */
-    data class Paid(val channel: String, val text: String, val paid: Sats, val remaining: Sats) : PayerScreen
+    data class Paid(
+        /** The channel. */
+        val channel: String,
+        /** The payment. */
+        val text: String,
+        /** All that was paid so far. */
+        val paid: Sats,
+        /** What can still be paid. */
+        val remaining: Sats,
+    ) : PayerScreen
 }
 
 /** What the payer's screen shows. */

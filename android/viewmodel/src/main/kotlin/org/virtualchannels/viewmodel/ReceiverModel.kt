@@ -15,25 +15,58 @@ sealed interface ReceiverScreen {
     data object Scan : ReceiverScreen
 
     /** Show [text] as a QR code to the payer, and then scan the offer. [memo] is what is written on it. */
-    data class Invite(val text: String, val memo: String?) : ReceiverScreen
+    data class Invite(
+        /** The invite. */
+        val text: String,
+        /** What is written on it. */
+        val memo: String?,
+    ) : ReceiverScreen
 
     /** Show [text] as a QR code to the payer at once: it is good until [validUntil] (unix seconds), while both are online. */
-    data class Accept(val text: String, val validUntil: ULong) : ReceiverScreen
+    data class Accept(
+        /** The accept. */
+        val text: String,
+        /** Until when it is good, in unix seconds. */
+        val validUntil: ULong,
+    ) : ReceiverScreen
 
     /** A channel that was funded off chain: it takes payments. */
-    data class Opened(val channel: String) : ReceiverScreen
+    data class Opened(
+        /** The channel. */
+        val channel: String,
+    ) : ReceiverScreen
 
     /** A payment: what it brought, and all so far. Nothing new where it was scanned before. */
-    data class Received(val channel: String, val increase: Sats, val total: Sats, val memo: String?) : ReceiverScreen
+    data class Received(
+        /** The channel. */
+        val channel: String,
+        /** What it brought. */
+        val increase: Sats,
+        /** All so far. */
+        val total: Sats,
+        /** What the payer wrote on it. */
+        val memo: String?,
+    ) : ReceiverScreen
 
     /** The payer shows an old payment. Let it scan this one, and pay again. */
-    data class CatchUp(val text: String) : ReceiverScreen
+    data class CatchUp(
+        /** The latest payment, for the payer's wallet. */
+        val text: String,
+    ) : ReceiverScreen
 
     /** Show [text] as a QR code to the payer: its payments are shorter from then on. */
-    data class Receipt(val text: String) : ReceiverScreen
+    data class Receipt(
+        /** The receipt. */
+        val text: String,
+    ) : ReceiverScreen
 
     /** Closed by this ark transaction; settling makes the money final. */
-    data class Closed(val channel: String, val txid: String) : ReceiverScreen
+    data class Closed(
+        /** The channel. */
+        val channel: String,
+        /** The ark transaction. */
+        val txid: String,
+    ) : ReceiverScreen
 }
 
 /** What the receiver's screen shows. */
