@@ -15,6 +15,7 @@ fun main(arguments: Array<String>): Unit = runBlocking {
             val answer = runCatching { side.openNowhere().use { it.channels().size } }
             println(answer.fold({ "opened $it" }, { it.javaClass.simpleName }))
         }
+        "receive" -> receiveWhatComes(side)
         "lock" -> holdLock(side.file)
         else -> exitProcess(2)
     }
@@ -23,15 +24,27 @@ fun main(arguments: Array<String>): Unit = runBlocking {
 private suspend fun Side.openNowhere(): Wallet =
     VirtualChannels.open(WalletConfig(file.toString(), Network.REGTEST, NOWHERE, NOWHERE), words)
 
-/** Says each update after `pay` has answered. */
+/** Says each update after `pay` has answered; at an error `refused`, and what it was. */
 private suspend fun payForEver(side: Side, channel: String) {
     val wallet = side.openNowhere()
     var next = wallet.channel(channel).amount
     println("ready")
-    while (true) {
-        next += Child.STEP
-        println(wallet.pay(channel, Child.STEP, Child.paymentId(next)).text)
+    try {
+        while (true) {
+            next += Child.STEP
+            println(wallet.pay(channel, Child.STEP, Child.paymentId(next)).text)
+        }
+    } catch (error: WalletException) {
+        println("refused")
+        println(error.javaClass.simpleName)
     }
+}
+
+/** Takes the payments on its standard input, and says the amount after each. */
+private suspend fun receiveWhatComes(side: Side) {
+    val wallet = side.openNowhere()
+    println("ready")
+    while (true) println(wallet.receive(readln()).amount.value)
 }
 
 /** Holds SQLite's lock for writers, as a process that hangs in a transaction does. */
@@ -55,6 +68,14 @@ class Child(vararg arguments: String, before: List<String> = listOf()) : AutoClo
     private val process: Process = ProcessBuilder(before + JVM + "org.virtualchannels.ChildKt" + arguments)
         .redirectError(ProcessBuilder.Redirect.INHERIT).start()
     private val lines = process.inputReader()
+
+    private val writer = process.outputWriter()
+
+    /** Puts a line on its standard input. */
+    fun tell(line: String) {
+        writer.write("$line\n")
+        writer.flush()
+    }
 
     /** The next thing it says, or null at its end. */
     fun hear(): String? = lines.readLine()

@@ -59,11 +59,7 @@ class ClosingTest {
             java.util.concurrent.locks.LockSupport.parkNanos(round * 500_000L)
             job.cancelAndJoin()
         }
-        // One that had ended before it was cancelled has no owner: the garbage collector finds it.
-        eventually("everything let go of") {
-            System.gc()
-            Handles.of(folder).isEmpty() && Handles.threads().size <= before.size
-        }
+        letGo(before)
     }
 
     @Test

@@ -124,14 +124,14 @@ class ErrorsTest {
 
     @Test
     fun whatEndedMeanwhile() = runBlocking<Unit> {
-        val clock = TestClock()
+        val clock = ManualClock()
         val (payer, receiver) = listOf("early", "late").map { VirtualChannels.open(shared.config(it), generateMnemonic(), clock) }
         shared.enrich(payer, 100_000.sats)
         val request = ProposeRequest(15_000.sats, FundingChoice.BATCH)
         val invite = receiver.createInvite(InviteRequest())
         val accept = (receiver.accept(payer.propose(invite, request).offer) as Acceptance.Accepted).accept
         val ended = receiver.createInvite(InviteRequest(validSeconds = 100u))
-        clock.pass(3_600)
+        clock.advance(3_600)
         val expired = assertThrows<WalletException.InviteExpired> { payer.propose(ended, request) }
         assertTrue(expired.now > expired.expiredAt)
         val late = assertThrows<WalletException.AcceptExpired> { payer.openChannel(accept) }
@@ -223,15 +223,15 @@ class ErrorsTest {
     @Test
     fun timeGoesBy() = runBlocking<Unit> {
         val ready = ReadyChannel(folder("time"))
-        val clock = TestClock()
+        val clock = ManualClock()
         val (payer, receiver) = ready.payer.open(clock) to VirtualChannels.open(ready.receiver.config().copy(maxBlindSeconds = 600u), ready.receiver.words, clock)
         receiver.receive(payer.pay(ready.id, 1_000.sats, "one").text)
         val next = payer.pay(ready.id, 1_000.sats, "two").text
-        clock.pass(3_600)
+        clock.advance(3_600)
         val blind = assertThrows<WalletException.Blind> { receiver.receive(next) }
         assertTrue(blind.channelId == ready.id && blind.blindSeconds >= 3_600u)
         assertEquals(600uL, blind.maxBlindSeconds)
-        clock.pass(86_400)
+        clock.advance(86_400)
         val over = assertThrows<WalletException.PastCloseBy> { payer.pay(ready.id, 1_000.sats, "three") }
         assertTrue(over.now > over.closeBy)
         listOf(payer, receiver).forEach { it.closeAndWait() }

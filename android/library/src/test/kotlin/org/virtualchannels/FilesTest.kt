@@ -59,7 +59,7 @@ class FilesTest {
         assertTrue(file.setReadOnly())
         val without = if (ProcessHandle.current().info().user().orElse("") == "root") listOf("setpriv", "--bounding-set", "-dac_override") else listOf()
         val arguments = arrayOf("open", file.path, ready.payer.words, ready.id)
-        Child(*arguments, before = without).use { assertEquals("DatabaseReadOnly", it.hear()) }
+        Child(*arguments, before = without).use { child -> assertEquals("DatabaseReadOnly", child.hear()) }
         assertTrue(file.setWritable(true))
         Child(*arguments, before = without).use { assertEquals("opened 1", it.hear()) }
     }
@@ -94,6 +94,28 @@ class FilesTest {
         val newer = assertThrows<WalletException.DatabaseNewer> { ready.payer.open() }
         assertEquals(99, newer.found)
         assertTrue(newer.known in 1..98)
+    }
+
+    @Test
+    fun damagedThroughout() = runBlocking<Unit> {
+        val good = Files.readAllBytes(ready.payer.file)
+        Files.write(ready.payer.file, good.clone().also { bad -> for (at in 100 until bad.size step 7) bad[at] = -86 })
+        assertTrue(assertThrows<WalletException.DatabaseCorrupt> { ready.payer.open() }.what.isNotEmpty())
+        Files.write(ready.payer.file, good)
+        ready.payer.open().use { assertEquals(STEP, pay(it, "one")) }
+    }
+
+    /** A small disk of its own, mounted for the child alone and gone with it, which it pays until it is full. */
+    @Test
+    fun onAFullDisk() = runBlocking<Unit> {
+        val disk = Files.createDirectory(folder.resolve("disk"))
+        val script = """mount -t tmpfs -o size=1m none "$1" && cp "$0" "$1/wallet.db" && shift && exec "$@""""
+        val before = listOf("unshare", "--map-root-user", "--mount", "sh", "-c", script, ready.payer.file.toString(), disk.toString())
+        Child("pay", disk.resolve("wallet.db").toString(), ready.payer.words, ready.id, before = before).use { child ->
+            assertEquals("ready", child.hear())
+            while (child.hear()!!.startsWith("vc")) Unit
+            assertEquals("DatabaseFull", child.hear())
+        }
     }
 
     /** Damage anywhere is an error with a type, or harmless; it never ends the process. */

@@ -9,7 +9,7 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
 
-/** A process killed while it pays: no update that it handed out is forgotten, none is invented. */
+/** A process killed while it pays or receives: no update that it handed out or acknowledged is forgotten, none is invented. */
 class KilledTest {
     @TempDir
     lateinit var folder: Path
@@ -55,7 +55,38 @@ class KilledTest {
             child.kill()
         }
 
+    @Test
+    fun aKilledReceiverForgetsNothing() = runBlocking<Unit> {
+        val ready = ReadyChannel(folder)
+        val random = Random(5)
+        ready.payer.open().use { payer ->
+            repeat(KILLS) { round ->
+                val texts = List(PAYMENTS) { payer.pay(ready.id, Child.STEP, "$round-$it").text }
+                val paid = Child.STEP * PAYMENTS * (round + 1)
+                val before = Child.STEP * PAYMENTS * round
+                val told = Child("receive", ready.receiver.file.toString(), ready.receiver.words, ready.id).use { child ->
+                    assertEquals("ready", child.hear())
+                    texts.forEach(child::tell)
+                    val heard = List(random.nextInt(1, PAYMENTS)) { child.hear()!! }
+                    (heard + child.kill()).map { it.toLong().sats }
+                }
+                assertEquals(List(told.size) { before + Child.STEP * (it + 1) }, told, "each payment in its turn")
+                ready.receiver.open().use { receiver ->
+                    val stored = receiver.channel(ready.id).amount
+                    assertTrue(stored >= told.last(), "kill $round: ${told.last()} were acknowledged, $stored are stored: money was forgotten")
+                    assertTrue(stored <= told.last() + Child.STEP, "kill $round: ${told.last()} were acknowledged, $stored are stored: money was invented")
+                    // What it did not take can be given to it again.
+                    val rest = receiver.receive(texts.last())
+                    assertEquals(paid to paid - stored, rest.amount to rest.increase)
+                }
+            }
+        }
+    }
+
     private companion object {
+        /** In one life of a receiver. */
+        const val PAYMENTS = 20
+
         const val KILLS = 8
     }
 }

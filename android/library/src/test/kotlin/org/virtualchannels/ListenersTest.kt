@@ -4,8 +4,11 @@ import java.nio.file.Path
 import java.util.concurrent.ConcurrentLinkedQueue
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.TimeUnit
+import java.util.concurrent.atomic.AtomicBoolean
 import java.util.concurrent.atomic.AtomicInteger
 import java.util.concurrent.atomic.AtomicReference
+import kotlinx.coroutines.async
+import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.onEach
 import kotlinx.coroutines.flow.take
@@ -82,6 +85,37 @@ class ListenersTest {
     @Test
     fun aClockThatThrows() = runBlocking<Unit> {
         payAndReceive(Clock { throw IllegalStateException("no time") })
+    }
+
+    /** Two calls at most wait for a clock; all others go on by what it said last. */
+    @Test
+    fun aClockThatBlocks() = runBlocking<Unit> {
+        val (blocks, asked, free) = Triple(AtomicBoolean(), AtomicInteger(), CountDownLatch(1))
+        val clock = Clock {
+            if (blocks.get()) {
+                asked.incrementAndGet()
+                free.await()
+            }
+            (System.currentTimeMillis() / 1000).toULong()
+        }
+        ready.payer.open(clock).use { payer ->
+            blocks.set(true)
+            val held = List(8) { number -> async { payer.pay(ready.id, 1_000.sats, "held $number") } }
+            try {
+                eventually("the clock to be asked") { asked.get() == 2 }
+                eventually("the calls that go on") { held.count { it.isCompleted } == 6 }
+                withTimeout(PATIENCE) {
+                    payer.pay(ready.id, 1_000.sats, "beside them")
+                    ready.receiver.open().use { receiver -> receiver.receive(payer.latestUpdate(ready.id).text) }
+                }
+                assertEquals(7_000.sats, payer.channel(ready.id).amount)
+                assertEquals(2, asked.get())
+            } finally {
+                free.countDown()
+            }
+            held.awaitAll()
+            assertEquals(9_000.sats, payer.channel(ready.id).amount)
+        }
     }
 
     @Test

@@ -62,7 +62,10 @@ class MaintenanceTest {
         val pauses = (1..20).map { Maintenance.pause(retry, it, 0) }
         assertEquals(listOf(30.seconds, 60.seconds, 120.seconds), pauses.take(3))
         assertEquals(Maintenance.LONGEST, pauses.last())
-        val report = MaintenanceReport(0u, 0u, listOf(), null, listOf(), nextRun = 1_000u)
+        val report = MaintenanceReport(
+            resumed = 0u, left = 0u, changed = listOf(), settled = null, feeRefused = null, exits = listOf(), kept = 0u,
+            errors = listOf(), nextRun = 1_000u,
+        )
         assertEquals(400.seconds, Maintenance.pause(MaintenanceOutcome.Done(report), 1, 600))
         assertEquals(30.seconds, Maintenance.pause(MaintenanceOutcome.Done(report), 1, 2_000), "it is overdue")
         assertEquals(null, Maintenance.pause(MaintenanceOutcome.Done(report.copy(nextRun = null)), 1, 600))

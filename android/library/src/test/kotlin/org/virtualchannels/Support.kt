@@ -17,10 +17,10 @@ inline fun <reified E : Throwable> assertThrows(call: () -> Unit): E {
 }
 
 /** Asks again and again until it is so. */
-suspend fun eventually(what: String, condition: suspend () -> Boolean) {
+suspend fun eventually(what: String, everyMillis: Long = 100, condition: suspend () -> Boolean) {
     val end = System.nanoTime() + PATIENCE * 1_000_000
     while (!condition()) {
         check(System.nanoTime() < end) { "waited ${PATIENCE / 1000} s for $what" }
-        delay(100)
+        delay(everyMillis)
     }
 }

@@ -37,6 +37,9 @@ class RegtestProcess private constructor(private val process: Process, ready: Ma
     /** Stops the operator, or starts it again: `stop`, `start`. */
     fun operator(what: String) = post("$admin/operator/$what")
 
+    /** Whatever else its admin address takes, such as `fault/SubmitTx/drop`, `set/fee/200` and `clear`: see `regtest --help`. */
+    fun admin(path: String) = post("$admin/$path")
+
     private fun post(url: String) {
         val request = HttpRequest.newBuilder(URI(url)).timeout(CALL_LIMIT).POST(HttpRequest.BodyPublishers.noBody()).build()
         val answer = http.send(request, HttpResponse.BodyHandlers.ofString())
@@ -58,7 +61,8 @@ class RegtestProcess private constructor(private val process: Process, ready: Ma
         /** Starts one, and returns once it takes calls. The arguments are those of `regtest --help`. */
         fun start(vararg arguments: String): RegtestProcess {
             val program = System.getProperty("regtest") ?: System.getenv("REGTEST") ?: error("REGTEST must name the program regtest")
-            val process = ProcessBuilder(program, "--with-parent", *arguments).redirectError(File("target/regtest.log")).start()
+            val log = File("target/regtest.log").apply { absoluteFile.parentFile.mkdirs() }
+            val process = ProcessBuilder(program, "--with-parent", *arguments).redirectError(log).start()
             val first = CompletableFuture<String?>()
             // Reading on keeps a program that prints more from standing still at a full pipe.
             thread(isDaemon = true) { process.inputReader().useLines { lines -> lines.forEach { first.complete(it) } }; first.complete(null) }

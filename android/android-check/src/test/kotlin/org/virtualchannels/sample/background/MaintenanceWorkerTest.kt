@@ -21,7 +21,10 @@ class MaintenanceWorkerTest {
     }
 
     private fun report(nextRun: ULong?) =
-        MaintenanceReport(resumed = 0u, left = 0u, changed = listOf(), settled = null, errors = listOf(), nextRun = nextRun)
+        MaintenanceReport(
+            resumed = 0u, left = 0u, changed = listOf(), settled = null, feeRefused = null, exits = listOf(), kept = 0u,
+            errors = listOf(), nextRun = nextRun,
+        )
 
     private class App(private val open: () -> WalletInterface?) : ContextWrapper(null), WalletHolder {
         override suspend fun openWallet() = open()
