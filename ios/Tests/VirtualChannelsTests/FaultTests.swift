@@ -47,7 +47,11 @@ final class FaultTests: Story {
         try await regtest.fault("fault/GetPendingTx/drop")
         let unknown = try await refusal { try await pair.receiver.closeChannel(channelId: pair.channel) }
         guard case .OutcomeUnknown(let txid) = unknown else { return XCTFail("\(unknown)") }
-        let closed = try await pair.receiver.closeChannel(channelId: pair.channel)
+        var closed: String?
+        try await eventually("the close") {
+            closed = try? await pair.receiver.closeChannel(channelId: pair.channel)
+            return closed != nil
+        }
         XCTAssertEqual(closed, txid, "the same transaction goes on")
         try await pair.shutdown()
     }

@@ -60,7 +60,7 @@ enum WalletErrors {
         ),
         (
             .CatchUpNeeded(channelId: "c"),
-            "channel c was restored: its receiver's latest payment must be shown before it pays again"
+            "channel c was restored: its latest payment must be seen before anything is signed in it"
         ),
         (.OtherChannel(expected: "c", got: "d"), "payment is for channel d, not c"),
         (.NothingPaid, "nothing has been paid yet"),

@@ -107,7 +107,7 @@ class ErrorTextsTest {
         WalletException.Forked(amount = 5.sats, previous = 3.sats, storedAmount = 4.sats, storedPayment = "vcu1") to
             "the payment to 5 sats was built on 3, but 4 are stored",
         WalletException.CatchUpNeeded(channelId = "c1") to
-            "channel c1 was restored: its receiver's latest payment must be shown before it pays again",
+            "channel c1 was restored: its latest payment must be seen before anything is signed in it",
         WalletException.OtherChannel(expected = "c1", got = "c2") to "payment is for channel c2, not c1",
         WalletException.NothingPaid() to "nothing has been paid yet",
         WalletException.PastCloseBy(channelId = "c1", closeBy = 10u, now = 20u) to
