@@ -100,7 +100,8 @@ impl Plan {
             one => vec![self.pick(one)],
         };
         let prevouts: Vec<TxOut> = spends.iter().map(|(_, output, _)| output.clone()).collect();
-        let mut left = prevouts.iter().map(|output| output.value).sum::<Amount>();
+        let total = prevouts.iter().fold(0u64, |sum, output| sum.saturating_add(output.value.to_sat()));
+        let mut left = Amount::from_sat(total);
         let (mut outputs, mut owners) = (Vec::new(), Vec::new());
         let makes = input.byte() % 5;
         for index in 0..makes {
