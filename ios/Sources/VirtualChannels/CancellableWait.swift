@@ -113,4 +113,16 @@ extension Wallet {
             lift: { $0 }
         ).answer()
     }
+
+    /// ``Wallet/live(pollSeconds:)``, which ends with `CancellationError` when the task is cancelled.
+    func waitLive(pollSeconds: UInt64) async throws {
+        try await CancellableWait(
+            start: { uniffi_virtual_channels_fn_method_wallet_live(self.uniffiCloneHandle(), pollSeconds) },
+            poll: ffi_virtual_channels_rust_future_poll_void,
+            complete: ffi_virtual_channels_rust_future_complete_void,
+            cancel: { ffi_virtual_channels_rust_future_cancel_void($0) },
+            free: { ffi_virtual_channels_rust_future_free_void($0) },
+            lift: { $0 }
+        ).answer()
+    }
 }

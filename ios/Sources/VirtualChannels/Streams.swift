@@ -1,4 +1,5 @@
 /// The answer, or `nil` where a stream ends: the wallet is closed, or the task cancelled.
+@discardableResult
 func untilTheEnd<Answer>(_ call: () async throws -> Answer) async throws -> Answer? {
     do {
         return try await call()
