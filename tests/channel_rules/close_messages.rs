@@ -147,10 +147,11 @@ fn what_a_release_signs() {
 #[test]
 fn a_grant_has_the_checkpoint_whatever_the_policy() {
     let pair = Pair::new(88, Unit::Seconds, 100_000);
-    let Grant::Close { update, authorisation } = close_grant(&pair).grant else { panic!("a close") };
+    let grant = close_grant(&pair);
+    let Grant::Close { update, authorisation } = grant.grant else { panic!("a close") };
     authorisation.verify(&pair.channel, &pair.close).unwrap();
     update.verify(&pair.channel, &[&pair.close]).unwrap();
-    let text = close_grant(&pair).to_text().unwrap();
+    let text = grant.to_text().unwrap();
     assert!(text.starts_with("vcg") && text.len() < 2_000, "{}", text.len());
     let Grant::Close { authorisation: read, .. } = CloseGrant::parse(&text).unwrap().grant else { panic!("a close") };
     assert_eq!(read, authorisation);
