@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo exit-demo kotlin-demo swift-demo test fuzz bench bindings docs fmt size test-arm64 ios-lib android-check
+.PHONY: help demo exit-demo kotlin-demo swift-demo test fuzz torture bench bindings docs fmt size test-arm64 ios-lib android-check
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/virtual-channels
 ifndef CARGO_TARGET_DIR
@@ -62,6 +62,9 @@ test: ## formatting, lints, licences, all Rust, Kotlin and Swift tests
 fuzz: ## coverage-guided fuzzing, MINUTES=1 each target (TARGET=x: only that one); docs/fuzzing.md
 	@scripts/prepare.sh rust fuzz
 	@scripts/fuzz.sh $(or $(MINUTES),1) $(TARGET)
+
+torture: ## random schedules with kills, faults, reorgs and cheating, each replayed by its seed: [SEED=n] [SCHEDULES=n] [KILLS=n]
+	@scripts/torture.sh
 
 bench: ## the figures, also in target/bench.json
 	@scripts/prepare.sh rust

@@ -7,13 +7,14 @@ use secp256k1::rand::{Rng, SeedableRng, rngs::StdRng};
 use virtual_channels::channel::{ChannelId, UpdateMessage};
 use virtual_channels::wallet::Wallet;
 
-use crate::child::{Victim, say, wait_exactly};
+use crate::child::{Victim, points, say, wait_exactly};
 use crate::pair::sats;
 use crate::ready::{Ready, Side};
 
+/// Kills of a run that is not told otherwise.
 const POINTS: u32 = 140;
 const STEP: u64 = 500;
-const CAPACITY: u64 = 100_000_000;
+const CAPACITY: u64 = 1_000_000_000;
 
 /// Pays for ever; says each update after `pay` has returned.
 pub async fn child(arguments: &[&str]) {
@@ -45,7 +46,8 @@ async fn a_killed_payer_forgets_no_update() {
     let mut rng = StdRng::seed_from_u64(300);
     let mut amount = 0;
     let (mut said, mut unsaid) = (0, 0);
-    for _ in 0..POINTS {
+    let points = points(POINTS);
+    for _ in 0..points {
         let arguments = [ready.payer.path.to_str().unwrap(), &ready.payer.words, &id.to_string(), "1000000"];
         let victim = Victim::start("pay", &arguments);
         assert_eq!(victim.hear(), "ready");
@@ -64,7 +66,7 @@ async fn a_killed_payer_forgets_no_update() {
         amount = pay_again(&payer, &id, stored);
         payer.close().unwrap();
     }
-    println!("{POINTS} kills: {said} payments had left, {unsaid} were stored and had not left");
+    println!("{points} kills: {said} payments had left, {unsaid} were stored and had not left");
     assert!(said > 0, "no payment was ever said: the moments are too early to show anything");
 }
 

@@ -14,8 +14,9 @@ use serde_json::json;
 use crate::bitcoind::Bitcoind;
 use crate::error::NodeError;
 
-/// Blocks until a coinbase may be spent.
-pub const MATURITY: u32 = 100;
+/// Blocks until a coinbase is spent here: twenty more than the chain asks for, so that a reorganisation of a few blocks does
+/// not undo what was paid with it.
+pub const MATURITY: u32 = 120;
 const FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(2);
 /// Weight of one P2WPKH input.
 const INPUT: Weight = Weight::from_wu(272);

@@ -46,8 +46,8 @@ pub struct Node {
     inner: Arc<Inner>,
 }
 
-/// Blocks that `start` mines: the coinbases of all but the last 99 can be spent.
-const FIRST_BLOCKS: u32 = 160;
+/// Blocks that `start` mines: the coinbases of all but the last 119 can be spent.
+const FIRST_BLOCKS: u32 = 180;
 /// The median time past is that of so many blocks.
 const MEDIAN_SPAN: u32 = 11;
 /// The script of a pay-to-anchor output, which anyone may spend.
@@ -56,7 +56,7 @@ pub const P2A: &[u8] = &[0x51, 0x02, 0x4e, 0x73];
 const OUT_OF_RANGE: i32 = -8;
 
 impl Node {
-    /// Starts bitcoind with a new chain: 160 blocks, 61 of them with a coin that the faucet can spend, the last with
+    /// Starts bitcoind with a new chain: 180 blocks, 61 of them with a coin that the faucet can spend, the last with
     /// the time of now and a median time past of some seconds ago.
     pub async fn start() -> Result<Self, NodeError> {
         blocking(move || {

@@ -69,7 +69,7 @@ async fn ends_with_its_standard_input() {
     let mut program = start("input", &["--with-parent", "--unit", "second", "--session", "1"]);
     let url = format!("{}/blocks/tip/height", program.addresses["esplora"].as_str().expect("an address"));
     let answer = bitreq::get(url).with_timeout(10).send_async().await.expect("an answer");
-    assert!(answer.as_str().expect("text").parse::<u32>().expect("a height") >= 160);
+    assert!(answer.as_str().expect("text").parse::<u32>().expect("a height") >= 180);
     for name in ["operator", "admin"] {
         let address = program.addresses[name].as_str().and_then(|url| url.strip_prefix("http://")).expect("an address");
         std::net::TcpStream::connect(address).expect("it listens");

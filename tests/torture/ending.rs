@@ -1,0 +1,143 @@
+//! How a schedule ends: somebody acts, or nobody does; then both wallets do what is due until nothing is left to do.
+
+use secp256k1::rand::Rng;
+
+use crate::actor::Answer;
+use crate::cheat;
+use crate::schedule::{Run, Side};
+
+/// Rounds of maintenance after which a channel counts as stuck.
+const ROUNDS: u32 = 120;
+
+/// Rounds in which nothing moves before time is moved on.
+const QUIET: u32 = 2;
+
+pub async fn end(run: &mut Run<'_>) {
+    if let Some(channel) = run.channel.clone() {
+        begin(run, &channel).await;
+    }
+    run.calm().await;
+    settle_down(run).await;
+    count(run).await;
+}
+
+/// The last thing that somebody does on purpose.
+async fn begin(run: &mut Run<'_>, channel: &str) {
+    match run.rng.gen_range(0..100) {
+        0..40 => {
+            let closed = run.ask_dangerously(Side::Receiver, "close", &[channel], 120);
+            let refund_too = run.rng.gen_bool(0.2);
+            if let (Answer::Done(fields), true) = (closed, refund_too) {
+                // A close that is final cannot be spoiled any more.
+                if cheat::poison(&run.payer.home.operator, &fields[0]).await {
+                    run.outcome.fault("rubbish in FinalizeTx after the close");
+                }
+            }
+        }
+        40..60 => run.note("nobody closes: maintenance has to"),
+        60..72 => {
+            run.outcome.fault("operator gone for good");
+            run.note("the operator is gone for good");
+            run.operator_gone = true;
+            run.stage.stop_operator().await;
+        }
+        72..84 => {
+            run.outcome.fault("payer unrolls");
+            run.ask_dangerously(Side::Payer, "exit", &[channel], 200);
+        }
+        84..92 => {
+            run.outcome.fault("receiver exits");
+            run.ask_dangerously(Side::Receiver, "exit", &[channel], 200);
+        }
+        _ => {
+            run.note("the payer waits for the locktime");
+            run.stage.pass(60).await;
+            run.ask_dangerously(Side::Payer, "refund", &[channel], 120);
+            run.ask_dangerously(Side::Receiver, "close", &[channel], 120);
+        }
+    }
+}
+
+/// Both wallets maintain, blocks come, time passes, until nothing is left to do.
+async fn settle_down(run: &mut Run<'_>) {
+    let (mut before, mut quiet) = (String::new(), 0);
+    for round in 0..ROUNDS {
+        // What the receiver may have lost on its way comes again, as long as the channel lives.
+        if let (Some(channel), true) = (run.channel.clone(), round == 0) {
+            if let Some(latest) = run.ask(Side::Payer, "latest", &[&channel]).first() {
+                run.receive(&latest);
+            }
+        }
+        for side in [Side::Receiver, Side::Payer] {
+            let longest = if round < 6 { 600 } else { 0 };
+            match longest {
+                0 => run.ask(side, "maintain", &[]),
+                _ => run.ask_dangerously(side, "maintain", &[], longest),
+            };
+            if run.operator_gone && run.channel.is_some() && side == Side::Payer {
+                run.ask(side, "exit-coins", &[]);
+            }
+        }
+        run.stage.mine(1).await;
+        let state = describe(run);
+        if is_over(&state) {
+            run.note(format!("over after {round} rounds"));
+            return;
+        }
+        quiet = if state == before { quiet + 1 } else { 0 };
+        before = state;
+        if quiet >= QUIET {
+            run.stage.pass(12).await;
+        }
+    }
+    run.outcome.wrong(format!("stuck: {before}"));
+}
+
+/// What both wallets have under way, and the states of their channels.
+fn describe(run: &mut Run<'_>) -> String {
+    let mut text = String::new();
+    for side in [Side::Payer, Side::Receiver] {
+        let channels = run.ask(side, "channels", &[]).done().unwrap_or_default();
+        let states: Vec<&str> = channels.iter().filter_map(|line| line.split(' ').nth(1)).collect();
+        let exits = run.ask(side, "under-way", &[]).done().unwrap_or_default();
+        let exits: Vec<&String> = exits.iter().filter(|exit| !exit.is_empty()).collect();
+        let flows = run.ask(side, "resume", &[]);
+        text += &format!("channels {states:?} exits {exits:?} flows {flows:?}; ");
+    }
+    text
+}
+
+/// No exits, no flows, and every channel ended on both sides.
+fn is_over(state: &str) -> bool {
+    let open = ["confirming", "open", "closing", "refunding", "exiting", "\"closed\""];
+    !open.iter().any(|word| state.contains(word)) && state.matches("exits []").count() == 2
+}
+
+async fn count(run: &mut Run<'_>) {
+    run.learn_high();
+    run.check_receiver();
+    for side in [Side::Payer, Side::Receiver] {
+        let channels = run.ask(side, "channels", &[]).done().unwrap_or_default();
+        let who = if side == Side::Payer { "payer" } else { "receiver" };
+        run.outcome.ends.extend(channels.iter().filter_map(|line| Some(format!("{who} {}", line.split(' ').nth(1)?))));
+    }
+    if run.operator_gone {
+        // Only for its books, which nobody needed to get the money.
+        run.stage.start_operator().await;
+    }
+    let mut total = |side| {
+        let coins = run.ask(side, "balance", &[]).first().and_then(|text| text.parse::<u64>().ok());
+        let chain = run.ask(side, "onchain-balance", &[]).first().and_then(|text| text.parse::<u64>().ok());
+        match (coins, chain) {
+            (Some(coins), Some(chain)) => Some(coins + chain),
+            _ => None,
+        }
+    };
+    match (total(Side::Payer), total(Side::Receiver)) {
+        (Some(payer), Some(receiver)) => {
+            run.ledger.payer_after = payer;
+            run.ledger.receiver_after = receiver;
+        }
+        other => run.outcome.wrong(format!("the money cannot be counted: {other:?}")),
+    }
+}
