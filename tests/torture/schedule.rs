@@ -268,14 +268,17 @@ impl Run<'_> {
         let lie = LIES[self.rng.gen_range(0..LIES.len())];
         self.outcome.fault(format!("operator lies: {lie:?}"));
         self.note(format!("the operator lies: {lie:?}"));
-        let finalized = async |run: &Self| run.stage.regtest().operator().await.faults().seen(Call::FinalizeTx);
-        let before = finalized(self).await;
+        let before = self.finalized().await;
         self.stage.regtest().operator().await.faults().turn(lie);
         let closed = self.ask(Side::Receiver, "close", &[channel]);
         self.stage.regtest().operator().await.faults().release(lie);
-        if finalized(self).await > before {
+        if self.finalized().await > before {
             self.outcome.wrong(format!("a signed checkpoint left after {lie:?}: {closed}"));
         }
+    }
+
+    async fn finalized(&mut self) -> u64 {
+        self.stage.regtest().operator().await.faults().seen(Call::FinalizeTx)
     }
 
     /// An old update comes again: nothing may go down.

@@ -71,8 +71,7 @@ async fn serve(wallet: &Wallet, fields: &[&str]) -> Answer {
     let done = |text: String| Ok(vec![text]);
     match fields {
         ["boarding"] => done(wallet.boarding_address()?),
-//T        ["onchain"] => done(wallet.onchain_address()?),
-        ["onchain"] => done(wallet.boarding_address()?),
+        ["onchain"] => done(wallet.onchain_address()?),
         ["invite"] => done(wallet.create_invite(&InviteRequest::default())?.to_text()?),
         ["propose", invite, capacity, kind] => {
             let funding = match *kind {
@@ -100,22 +99,22 @@ async fn serve(wallet: &Wallet, fields: &[&str]) -> Answer {
         ["receive", text] => done(wallet.receive(&UpdateMessage::parse(text)?)?.amount.to_sat().to_string()),
         ["close", channel] => done(wallet.close_channel(&id(channel)?).await?.to_string()),
         ["refund", channel] => done(wallet.refund(&id(channel)?).await?.to_string()),
-//T        ["exit", channel] => done(format!("{:?}", wallet.exit_channel(&id(channel)?).await?)),
-//T        ["exit-coins"] => done(wallet.exit_coins().await?.len().to_string()),
+        ["exit", channel] => done(format!("{:?}", wallet.exit_channel(&id(channel)?).await?)),
         ["settle"] => done(format!("{:?}", wallet.settle(false).await?)),
         ["watch", channel] => done(wallet.watch(&id(channel)?).await?.state.to_string()),
         ["resume"] => done(wallet.resume().await?.0.to_string()),
-//T        ["advance"] => done(format!("{:?}", wallet.advance_exits().await?)),
+        ["advance"] => done(format!("{:?}", wallet.advance_exits().await?)),
         ["maintain"] => done(maintain(wallet).await?),
         ["channels"] => Ok(wallet
             .channels()?
             .into_iter()
             .map(|info| format!("{} {} {} {}", info.id, info.state, info.amount.to_sat(), info.high.to_sat()))
             .collect()),
-//T        ["under-way"] => Ok(wallet.exits()?.iter().map(|exit| format!("{exit:?}")).collect()),
-//T2
-        ["under-way"] => Ok(Vec::new()),
-        ["onchain-balance"] => done("0".into()),
+        ["under-way"] => Ok(wallet.exits()?.iter().map(|exit| format!("{exit:?}")).collect()),
+        ["onchain-balance"] => {
+            let balance = wallet.onchain_balance().await?;
+            done((balance.confirmed + balance.pending).to_sat().to_string())
+        }
         ["balance"] => {
             let all = wallet.balance().await?;
             let coins = all.total() - all.in_channels - all.receivable;
