@@ -100,6 +100,7 @@ async fn serve(wallet: &Wallet, fields: &[&str]) -> Answer {
         ["close", channel] => done(wallet.close_channel(&id(channel)?).await?.to_string()),
         ["refund", channel] => done(wallet.refund(&id(channel)?).await?.to_string()),
         ["exit", channel] => done(format!("{:?}", wallet.exit_channel(&id(channel)?).await?)),
+        ["exit-coins"] => done(wallet.exit_coins().await?.len().to_string()),
         ["settle"] => done(format!("{:?}", wallet.settle(false).await?)),
         ["watch", channel] => done(wallet.watch(&id(channel)?).await?.state.to_string()),
         ["resume"] => done(wallet.resume().await?.0.to_string()),
