@@ -23,8 +23,7 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn check(&self, outcome: &mut Outcome) {
-        let (before, after) =
-            (self.payer_before + self.receiver_before, self.payer_after + self.receiver_after);
+        let (before, after) = (self.payer_before + self.receiver_before, self.payer_after + self.receiver_after);
         if after > before {
             outcome.wrong(format!("money was made: {before} became {after} ({self:?})"));
         }
@@ -65,4 +64,3 @@ fn spends_by_script(tx: &Value) -> bool {
     let inputs = tx["vin"].as_array().into_iter().flatten();
     inputs.filter_map(|input| input["txinwitness"].as_array()).any(|witness| witness.len() >= 3)
 }
-

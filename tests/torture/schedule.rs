@@ -163,7 +163,8 @@ impl Run<'_> {
 
     async fn try_open(&mut self, kind: &str, capacity: &str) -> bool {
         let Some(invite) = self.ask(Side::Receiver, "invite", &[]).first() else { return false };
-        let Some(proposal) = self.ask_dangerously(Side::Payer, "propose", &[&invite, capacity, kind], 400).done() else {
+        let Some(proposal) = self.ask_dangerously(Side::Payer, "propose", &[&invite, capacity, kind], 400).done()
+        else {
             return false;
         };
         let [offer, _] = proposal.as_slice() else { return false };
@@ -270,8 +271,10 @@ impl Run<'_> {
         self.note(format!("the operator lies: {lie:?}"));
         let before = self.finalized().await;
         self.stage.regtest().operator().await.faults().turn(lie);
+        // Nor does it show later what it should have answered.
+        self.stage.regtest().operator().await.faults().always(Call::GetPendingTx, Action::Drop);
         let closed = self.ask(Side::Receiver, "close", &[channel]);
-        self.stage.regtest().operator().await.faults().release(lie);
+        self.stage.regtest().operator().await.faults().clear();
         if self.finalized().await > before {
             self.outcome.wrong(format!("a signed checkpoint left after {lie:?}: {closed}"));
         }

@@ -127,6 +127,7 @@ async fn serve(wallet: &Wallet, fields: &[&str]) -> Answer {
 
 async fn maintain(wallet: &Wallet) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
     let report = wallet.maintain().await?;
-    let errors: Vec<String> = report.errors.iter().map(|failed| format!("{:?}: {}", failed.task, failed.error)).collect();
+    let errors: Vec<String> =
+        report.errors.iter().map(|failed| format!("{:?}: {}", failed.task, failed.error)).collect();
     Ok(format!("{} left, {:?}, {}", report.left, report.changed, errors.join("; ")))
 }

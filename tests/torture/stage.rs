@@ -38,12 +38,7 @@ impl Stage {
 
     pub fn actor(&self, name: String) -> Actor {
         let config = self.world.config(&name);
-        Actor::new(Home {
-            name,
-            database: config.database,
-            operator: config.operator_url,
-            esplora: config.esplora_url,
-        })
+        Actor::new(Home { name, database: config.database, operator: config.operator_url, esplora: config.esplora_url })
     }
 
     pub async fn height(&self) -> u32 {
@@ -83,6 +78,7 @@ impl Stage {
     pub async fn start_operator(&mut self) {
         self.regtest().start_operator().await.expect("it starts");
         self.operator_runs = true;
+        self.regtest().operator().await.faults().clear();
         self.follow_clock().await;
     }
 

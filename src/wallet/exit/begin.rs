@@ -117,6 +117,7 @@ impl Wallet {
     fn insert_channel_exit(&self, loaded: &LoadedChannel, basis: &Basis, way: Way, reason: ExitReason) -> Result<bool> {
         let (id, outpoint) = (loaded.channel.id, loaded.channel.funding);
         let data = self.channel_data(loaded, way, reason);
+        let info = self.info()?;
         self.store.write(|db| {
             if db.flow(&exit_flow(&outpoint))?.is_some() {
                 return Ok(true);
@@ -138,6 +139,7 @@ impl Wallet {
             }
             self.insert_exit(db, &data)?;
             self.push_event(db, Some(&id), &EventKind::ExitBegan { outpoint, reason })?;
+            self.begin_exits_beside(db, &info, outpoint, reason)?;
             Ok(true)
         })
     }

@@ -9,6 +9,7 @@ use super::super::events::EventKind;
 use super::super::{Wallet, WalletError, batch, offchain};
 use super::data::{Claim, ExitData, exit_flow};
 use super::{ExitInfo, ExitReason, ExitStage};
+use crate::channel::branch::Branch;
 use crate::channel::exit::ExitPath;
 use crate::channel::{ChannelId, OperatorInfo};
 use crate::log::note;
@@ -48,39 +49,75 @@ impl Wallet {
     }
 
     fn begin_coin_exits(&self, db: &Db<'_>, info: &OperatorInfo, idle: bool) -> Result<Vec<OutPoint>> {
-        let gone: HashSet<OutPoint> =
-            db.known_coins()?.into_iter().filter(|coin| coin.done).map(|coin| coin.outpoint).collect();
+        let gone = signed_away(db)?;
         let mut begun = Vec::new();
         for outpoint in db.branch_outpoints()? {
-            if gone.contains(&outpoint)
-                || db.flow(&exit_flow(&outpoint))?.is_some()
-                || db.channel_at(&outpoint)?.is_some()
-            {
-                continue;
-            }
             let Some(branch) = db.branch(&outpoint)? else { continue };
-            let path = ExitPath::new(&branch, []);
-            let Some(output) = path.output(&outpoint) else { continue };
-            let Some(own) = db.script(&output.script_pubkey)?.filter(|own| own.kind == ScriptKind::Vtxo) else {
-                continue;
-            };
-            if let Some(by) = db.lock_of(&outpoint)? {
-                if !idle || !gives_up(db, &by)? {
-                    continue;
-                }
+            if let Some(by) = db.lock_of(&outpoint)?.filter(|_| idle)
+                && db.flow(&exit_flow(&outpoint))?.is_none()
+                && gives_up(db, &by)?
+            {
                 db.delete_flow(&by)?;
             }
-            let to = self.fresh_chain_payout(db, info)?.script();
-            let data = coin_exit(outpoint, output.value, own.script, to, path.nodes().len() as u32);
-            self.insert_exit(db, &data)?;
-            db.lock_coins(&exit_flow(&outpoint), &[outpoint])?;
-            // What spends it from now on is no surprise.
-            db.coin_is_done(&outpoint, false)?;
-            self.push_event(db, None, &EventKind::ExitBegan { outpoint, reason: ExitReason::Asked })?;
-            begun.push(outpoint);
+            if !gone.contains(&outpoint) && self.begin_coin_exit(db, info, outpoint, &branch, ExitReason::Asked)? {
+                begun.push(outpoint);
+            }
         }
         Ok(begun)
     }
+
+    /// The coins that stand in the transaction of a VTXO that is left come on chain with it, as a payer's change does:
+    /// they are claimed there, too.
+    pub(super) fn begin_exits_beside(
+        &self,
+        db: &Db<'_>,
+        info: &OperatorInfo,
+        outpoint: OutPoint,
+        reason: ExitReason,
+    ) -> Result<()> {
+        let Some(branch) = db.branch(&outpoint)? else { return Ok(()) };
+        let gone = signed_away(db)?;
+        let outputs = branch.leaf().map_or(0, |tx| tx.output.len() as u32);
+        for vout in (0..outputs).filter(|vout| *vout != outpoint.vout) {
+            let beside = OutPoint { vout, ..outpoint };
+            if !gone.contains(&beside) && self.begin_coin_exit(db, info, beside, &branch, reason)? {
+                db.put_branch(&beside, &branch)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the exit of a coin began: it is this wallet's, and nothing else has to do with it.
+    fn begin_coin_exit(
+        &self,
+        db: &Db<'_>,
+        info: &OperatorInfo,
+        outpoint: OutPoint,
+        branch: &Branch,
+        reason: ExitReason,
+    ) -> Result<bool> {
+        let path = ExitPath::new(branch, []);
+        let Some(output) = path.output(&outpoint) else { return Ok(false) };
+        let own = db.script(&output.script_pubkey)?.filter(|own| own.kind == ScriptKind::Vtxo);
+        let Some(own) = own else { return Ok(false) };
+        let held = db.lock_of(&outpoint)?.is_some();
+        if held || db.flow(&exit_flow(&outpoint))?.is_some() || db.channel_at(&outpoint)?.is_some() {
+            return Ok(false);
+        }
+        let to = self.fresh_chain_payout(db, info)?.script();
+        let data = coin_exit(outpoint, output.value, own.script, to, path.nodes().len() as u32, reason);
+        self.insert_exit(db, &data)?;
+        db.lock_coins(&exit_flow(&outpoint), &[outpoint])?;
+        // What spends it from now on is no surprise.
+        db.coin_is_done(&outpoint, false)?;
+        self.push_event(db, None, &EventKind::ExitBegan { outpoint, reason })?;
+        Ok(true)
+    }
+}
+
+/// Coins that this wallet has signed away: the operator holds what takes them.
+fn signed_away(db: &Db<'_>) -> Result<HashSet<OutPoint>> {
+    Ok(db.known_coins()?.into_iter().filter(|coin| coin.done).map(|coin| coin.outpoint).collect())
 }
 
 /// Whether a flow has signed nothing yet that takes its coins away: an intent, or a submission whose checkpoints are not
@@ -102,11 +139,12 @@ fn coin_exit(
     script: bitcoin::ScriptBuf,
     to: bitcoin::ScriptBuf,
     of: u32,
+    reason: ExitReason,
 ) -> ExitData {
     ExitData {
         outpoint,
         channel: None,
-        reason: ExitReason::Asked,
+        reason,
         then: Vec::new(),
         claim: Claim::Own { outpoint, script, to },
         amount,
