@@ -95,9 +95,11 @@ impl Wallet {
         let mut coins = Vec::new();
         let batches = vtxos.iter().filter(|vtxo| own.contains_key(&vtxo.script) && !vtxo.spent && !vtxo.preconfirmed);
         let buried = self.buried(batches.flat_map(|vtxo| vtxo.commitment_txids.iter().copied())).await?;
+        let left = self.left_on_chain(&vtxos.iter().map(|vtxo| vtxo.outpoint).collect::<Vec<_>>())?;
         for vtxo in vtxos {
             // Assets would be lost by spending; unrolled coins are for the exit.
-            let unusable = vtxo.spent || vtxo.unrolled || vtxo.has_assets || spent.contains(&vtxo.outpoint);
+            let gone = spent.contains(&vtxo.outpoint) || left.contains(&vtxo.outpoint);
+            let unusable = vtxo.spent || vtxo.unrolled || vtxo.has_assets || gone;
             let Some(own) = own.get(&vtxo.script).filter(|_| !unusable) else { continue };
             let kind = if vtxo.is_recoverable(now) {
                 CoinKind::Recoverable

@@ -50,8 +50,11 @@ async fn begin(run: &mut Run<'_>, channel: &str) {
             run.ask_dangerously(Side::Receiver, "exit", &[channel], 200);
         }
         _ => {
-            run.note("the payer waits for the locktime");
-            run.stage.pass(60).await;
+            // The receiver looks now and then, and is killed now and then: it has to be in time all the same.
+            for _ in 0..16 {
+                run.stage.pass(5_400).await;
+                run.ask_dangerously(Side::Receiver, "maintain", &[], 400);
+            }
             run.ask_dangerously(Side::Payer, "refund", &[channel], 120);
             run.ask_dangerously(Side::Receiver, "close", &[channel], 120);
         }
@@ -74,20 +77,24 @@ async fn settle_down(run: &mut Run<'_>) {
                 0 => run.ask(side, "maintain", &[]),
                 _ => run.ask_dangerously(side, "maintain", &[], longest),
             };
-            if run.operator_gone && run.channel.is_some() && side == Side::Payer {
+            if run.operator_gone && side == Side::Payer {
                 run.ask(side, "exit-coins", &[]);
             }
         }
+        // A payer whose own cheating stands in the way of its refund has to go on chain.
+        if let (Some(channel), true) = (run.channel.clone(), round == ROUNDS / 2) {
+            run.ask(Side::Payer, "exit", &[&channel]);
+        }
         run.stage.mine(1).await;
         let state = describe(run);
-        if is_over(&state) {
+        if is_over(&state, run.operator_gone) {
             run.note(format!("over after {round} rounds"));
             return;
         }
         quiet = if state == before { quiet + 1 } else { 0 };
         before = state;
         if quiet >= QUIET {
-            run.stage.pass(12).await;
+            run.stage.pass(5_400).await;
         }
     }
     run.outcome.wrong(format!("stuck: {before}"));
@@ -107,10 +114,12 @@ fn describe(run: &mut Run<'_>) -> String {
     text
 }
 
-/// No exits, no flows, and every channel ended on both sides.
-fn is_over(state: &str) -> bool {
+/// No exits, no flows (where an operator could end them), and every channel ended on both sides.
+fn is_over(state: &str, operator_gone: bool) -> bool {
     let open = ["confirming", "open", "closing", "refunding", "exiting", "\"closed\""];
-    !open.iter().any(|word| state.contains(word)) && state.matches("exits []").count() == 2
+    !open.iter().any(|word| state.contains(word))
+        && state.matches("exits []").count() == 2
+        && (operator_gone || state.matches("flows Done([\"0\"])").count() == 2)
 }
 
 async fn count(run: &mut Run<'_>) {

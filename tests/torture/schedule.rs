@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use regtest::esplora::Mode;
-use regtest::operator::{Action, Call, Knob, Unit};
+use regtest::operator::{Action, Call, Knob};
 use secp256k1::rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::actor::{Actor, Answer};
@@ -44,10 +44,9 @@ pub struct Run<'a> {
 
 /// Runs the schedule of `seed`, on the chain of the one before where there was one.
 pub async fn run(stage: &mut Option<Stage>, seed: u64) -> Outcome {
-    let mut rng = StdRng::seed_from_u64(seed);
-    let unit = if rng.gen_bool(0.5) { Unit::Blocks } else { Unit::Seconds };
-    if stage.as_ref().is_none_or(|stage| stage.unit != unit) {
-        *stage = Some(Stage::new(unit).await);
+    let rng = StdRng::seed_from_u64(seed);
+    if stage.is_none() {
+        *stage = Some(Stage::new().await);
     }
     let Some(stage) = stage.as_mut() else { unreachable!("it has just been made") };
     let (payer, receiver) = (stage.actor(format!("payer-{seed}")), stage.actor(format!("receiver-{seed}")));
@@ -206,14 +205,13 @@ impl Run<'_> {
             }
             66..70 => self.stage.mine(1).await,
             70..74 => {
-                let blocks = self.rng.gen_range(1..8);
-                self.note(format!("time passes: {blocks} blocks"));
-                self.stage.pass(blocks).await;
+                let seconds = self.rng.gen_range(60..3_600);
+                self.note(format!("{seconds} s pass"));
+                self.stage.pass(seconds).await;
+                self.ask_dangerously(Side::Receiver, "maintain", &[], 300);
             }
             74..77 => {
-                // Ahead only in seconds: in blocks a batch lives for some minutes of the operator's clock.
-                let ahead = if self.stage.unit == Unit::Seconds { 3_600 } else { 0 };
-                self.clock_error = [-86_400, -600, 0, ahead][self.rng.gen_range(0..4)];
+                self.clock_error = [-86_400, -600, 0, 3_600][self.rng.gen_range(0..4)];
                 self.outcome.fault("phone clock set wrong");
                 self.note(format!("phones are {} s off", self.clock_error));
             }
@@ -269,6 +267,8 @@ impl Run<'_> {
         let lie = LIES[self.rng.gen_range(0..LIES.len())];
         self.outcome.fault(format!("operator lies: {lie:?}"));
         self.note(format!("the operator lies: {lie:?}"));
+        // What was asked for before would come first.
+        self.stage.regtest().operator().await.faults().clear();
         let before = self.finalized().await;
         self.stage.regtest().operator().await.faults().turn(lie);
         // Nor does it show later what it should have answered.

@@ -1,4 +1,5 @@
-//! A chain and an operator that many schedules use one after the other, each with wallets of its own.
+//! A chain and an operator that many schedules use one after the other, each with wallets of its own. They count in
+//! seconds, as real operators do: in blocks a batch would live for some minutes of the operator's clock.
 
 use std::time::Duration;
 
@@ -17,19 +18,18 @@ pub const FEE_COINS: u64 = 200_000;
 
 pub struct Stage {
     pub world: World,
-    pub unit: Unit,
     /// By how much the chain's clock and the operator's are ahead of the system's, in seconds.
     pub ahead: i64,
     operator_runs: bool,
 }
 
 impl Stage {
-    pub async fn new(unit: Unit) -> Self {
+    pub async fn new() -> Self {
         let change = |settings: &mut Settings| {
             settings.session = Duration::from_millis(1_200);
             settings.ban_duration = Duration::from_secs(3);
         };
-        Self { world: World::with(unit, change).await, unit, ahead: 0, operator_runs: true }
+        Self { world: World::with(Unit::Seconds, change).await, ahead: 0, operator_runs: true }
     }
 
     pub fn regtest(&self) -> &Regtest {
@@ -49,23 +49,14 @@ impl Stage {
         self.world.mine(blocks).await;
     }
 
-    /// Blocks, and in seconds the time they stand for, on the chain's clock and the operator's.
-    pub async fn pass(&mut self, blocks: u32) {
-        match self.unit {
-            Unit::Blocks => self.mine(blocks).await,
-            Unit::Seconds => self.pass_seconds(u64::from(blocks) * 600).await,
-        }
-    }
-
-    pub async fn pass_seconds(&mut self, seconds: u64) {
+    /// Time passes on the chain's clock, the operator's and the phones'. No more at once than a phone may sleep: those who
+    /// do not look in time lose by the rules, and that is not what is looked for here.
+    pub async fn pass(&mut self, seconds: u64) {
         self.regtest().node().generate_after(11, seconds).await.expect("blocks");
         let tip = self.regtest().node().tip().await.expect("a tip");
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
-        // In block units the operator's books still count a second a block by the clock.
-        if self.unit == Unit::Seconds {
-            self.ahead = i64::try_from(tip.time).expect("a time") - i64::try_from(now).expect("a time");
-            self.follow_clock().await;
-        }
+        self.ahead = i64::try_from(tip.time).expect("a time") - i64::try_from(now).expect("a time");
+        self.follow_clock().await;
     }
 
     /// Nobody reaches the operator any more.

@@ -40,6 +40,28 @@ impl Wallet {
         Ok(all.into_iter().filter(|exit| exit.channel_id.is_none() || left.contains(&exit.outpoint)).collect())
     }
 
+    /// A coin whose exit has ended: an operator that was away meanwhile may still show it, and what it shows is worth
+    /// nothing.
+    pub(super) fn mark_left(&self, db: &Db<'_>, data: &ExitData) -> Result<()> {
+        match data.claim {
+            Claim::Own { outpoint, .. } => Ok(db.set_meta(&left_key(&outpoint), &[1])?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Those of these VTXOs that this wallet took on chain.
+    pub(in crate::wallet) fn left_on_chain(&self, outpoints: &[OutPoint]) -> Result<HashSet<OutPoint>> {
+        self.store.read(|db| {
+            let mut left = HashSet::new();
+            for outpoint in outpoints {
+                if db.meta(&left_key(outpoint))?.is_some() {
+                    left.insert(*outpoint);
+                }
+            }
+            Ok(left)
+        })
+    }
+
     fn closed_channels(&self) -> Result<Vec<ChannelId>> {
         let rows = self.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
         let closed = rows.into_iter().filter(|row| {
@@ -113,6 +135,10 @@ impl Wallet {
         self.push_event(db, None, &EventKind::ExitBegan { outpoint, reason })?;
         Ok(true)
     }
+}
+
+fn left_key(outpoint: &OutPoint) -> String {
+    format!("left:{outpoint}")
 }
 
 /// Coins that this wallet has signed away: the operator holds what takes them.

@@ -88,6 +88,7 @@ impl Wallet {
                 db.set_result(id, result)?;
             }
             db.delete_flow(&exit.flow.id)?;
+            self.mark_left(db, &exit.data)?;
             self.push_event(db, channel.as_ref(), event)
         })?;
         self.events.ring();
