@@ -7,7 +7,7 @@ use crate::cheat;
 use crate::schedule::{Run, Side};
 
 /// Rounds of maintenance after which a channel counts as stuck.
-const ROUNDS: u32 = 120;
+const ROUNDS: u32 = 300;
 
 /// Rounds in which nothing moves before time is moved on.
 const QUIET: u32 = 2;
@@ -50,10 +50,8 @@ async fn begin(run: &mut Run<'_>, channel: &str) {
             run.ask_dangerously(Side::Receiver, "exit", &[channel], 200);
         }
         _ => {
-            // The receiver looks now and then, and is killed now and then: it has to be in time all the same.
-            for _ in 0..16 {
-                run.stage.pass(5_400).await;
-                run.ask_dangerously(Side::Receiver, "maintain", &[], 400);
+            for _ in 0..52 {
+                run.pass(3_600).await;
             }
             run.ask_dangerously(Side::Payer, "refund", &[channel], 120);
             run.ask_dangerously(Side::Receiver, "close", &[channel], 120);
@@ -94,7 +92,7 @@ async fn settle_down(run: &mut Run<'_>) {
         quiet = if state == before { quiet + 1 } else { 0 };
         before = state;
         if quiet >= QUIET {
-            run.stage.pass(5_400).await;
+            run.stage.pass(3_600).await;
         }
     }
     run.outcome.wrong(format!("stuck: {before}"));
@@ -114,12 +112,13 @@ fn describe(run: &mut Run<'_>) -> String {
     text
 }
 
-/// No exits, no flows (where an operator could end them), and every channel ended on both sides.
+/// No exits, no flows of the payer (where an operator could end them), and every channel ended on both sides. A receiver
+/// keeps what it accepted for some days: its batch may have been published all the same.
 fn is_over(state: &str, operator_gone: bool) -> bool {
     let open = ["confirming", "open", "closing", "refunding", "exiting", "\"closed\""];
     !open.iter().any(|word| state.contains(word))
         && state.matches("exits []").count() == 2
-        && (operator_gone || state.matches("flows Done([\"0\"])").count() == 2)
+        && (operator_gone || state.contains("flows Done([\"0\"])"))
 }
 
 async fn count(run: &mut Run<'_>) {

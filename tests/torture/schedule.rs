@@ -207,8 +207,7 @@ impl Run<'_> {
             70..74 => {
                 let seconds = self.rng.gen_range(60..3_600);
                 self.note(format!("{seconds} s pass"));
-                self.stage.pass(seconds).await;
-                self.ask_dangerously(Side::Receiver, "maintain", &[], 300);
+                self.pass(seconds).await;
             }
             74..77 => {
                 self.clock_error = [-86_400, -600, 0, 3_600][self.rng.gen_range(0..4)];
@@ -248,6 +247,14 @@ impl Run<'_> {
                 self.ask_dangerously(Side::Payer, "exit", &[&channel], 200);
             }
             _ => self.close(&channel).await,
+        }
+    }
+
+    /// Time passes, and both look; now and then one is killed while it does.
+    pub async fn pass(&mut self, seconds: u64) {
+        self.stage.pass(seconds).await;
+        for side in [Side::Receiver, Side::Payer] {
+            self.ask_dangerously(side, "maintain", &[], 400);
         }
     }
 

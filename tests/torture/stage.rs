@@ -28,6 +28,10 @@ impl Stage {
         let change = |settings: &mut Settings| {
             settings.session = Duration::from_millis(1_200);
             settings.ban_duration = Duration::from_secs(3);
+            // Long enough for wallets that look every hour or so, as real operators' delays are.
+            settings.checkpoint_delay = 14 * 512;
+            settings.exit_delay = 20 * 512;
+            settings.batch_expiry = 504 * 512;
         };
         Self { world: World::with(Unit::Seconds, change).await, ahead: 0, operator_runs: true }
     }
