@@ -43,9 +43,13 @@ pub async fn in_a_batch(world: &World, payer: &Wallet, receiver: &Wallet, capaci
     id
 }
 
-/// One run over the exits of a wallet that has one.
+/// One run over the exits of a wallet: that of its one channel, or of its one coin. A payer's change may come on chain beside
+/// the channel, and is claimed there, too.
 pub async fn advance(wallet: &Wallet) -> ExitInfo {
     let mut all = wallet.advance_exits().await.unwrap();
+    if all.iter().any(|exit| exit.channel_id.is_some()) {
+        all.retain(|exit| exit.channel_id.is_some());
+    }
     assert_eq!(all.len(), 1, "one exit is under way");
     all.remove(0)
 }
@@ -98,7 +102,8 @@ pub async fn finish(world: &World, wallet: &Wallet) -> ExitInfo {
         assert_eq!(info.problem, None);
         match info.stage {
             ExitStage::Done | ExitStage::Lost => {
-                assert_eq!(wallet.exits().unwrap(), [], "the journal lets go of it");
+                let left = wallet.exits().unwrap();
+                assert!(left.iter().all(|exit| exit.channel_id.is_none()), "the journal lets go of it");
                 return info;
             }
             ExitStage::Claiming | ExitStage::Claimed { .. } => world.mine(1).await,
