@@ -139,6 +139,7 @@ pub async fn maintained(wallet: &Wallet) -> MaintenanceReport {
 pub fn reasons(wallet: &Wallet) -> Vec<ExitReason> {
     let events = wallet.pending_events(1_000).unwrap().into_iter();
     events
+        .filter(|event| event.channel.is_some())
         .filter_map(|event| match event.kind {
             EventKind::ExitBegan { reason, .. } => Some(reason),
             _ => None,
