@@ -85,6 +85,18 @@ fn every_case_names_tests_that_exist() {
 }
 
 #[test]
+fn other_documents_name_tests_that_exist() {
+    for document in ["SECURITY.md", "docs/griefing.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        let named: Vec<&str> =
+            text.split('`').skip(1).step_by(2).filter(|word| word.matches("::").count() > 1).collect();
+        assert!(named.len() > 15, "{document} names {} tests", named.len());
+        let unknown: Vec<&str> = named.into_iter().filter(|test| !exists(test)).collect();
+        assert!(unknown.is_empty(), "{document}: {unknown:?} are no tests");
+    }
+}
+
+#[test]
 fn a_case_without_a_test_would_be_found() {
     let text = "| case | tests |\n|---|---|\n| one | `security::cases::a_case_without_a_test_would_be_found` |\n\
                 | two | none |\n\n## Not yet covered\n\n- Exit: three\n";

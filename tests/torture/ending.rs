@@ -64,10 +64,10 @@ async fn settle_down(run: &mut Run<'_>) {
     let (mut before, mut quiet) = (String::new(), 0);
     for round in 0..ROUNDS {
         // What the receiver may have lost on its way comes again, as long as the channel lives.
-        if let (Some(channel), true) = (run.channel.clone(), round == 0) {
-            if let Some(latest) = run.ask(Side::Payer, "latest", &[&channel]).first() {
-                run.receive(&latest);
-            }
+        if let (Some(channel), true) = (run.channel.clone(), round == 0)
+            && let Some(latest) = run.ask(Side::Payer, "latest", &[&channel]).first()
+        {
+            run.receive(&latest);
         }
         for side in [Side::Receiver, Side::Payer] {
             let longest = if round < 6 { 600 } else { 0 };
