@@ -8,18 +8,20 @@ final class LiveTests: Story {
         let payment = try await pair.payer.pay(channelId: pair.channel, amount: 1_000, paymentId: "one")
         _ = try await pair.receiver.receive(payment: payment.text)
         let live = Task { try await pair.payer.follow(pollSeconds: 1) }
-        let events = Task { () -> [EventKind] in
-            var told: [EventKind] = []
-            for try await event in pair.payer.events() { told.append(event.kind) }
-            return told
+        let closed = Task { () -> EventKind? in
+            for try await event in pair.payer.events() {
+                if case .channelClosed = event.kind { return event.kind }
+            }
+            return nil
         }
         let txid = try await pair.receiver.closeChannel(channelId: pair.channel)
-        try await eventually("the payer to see it") { try await pair.payer.channel(channelId: pair.channel).state == .closed }
+        let told = try await closed.value
+        XCTAssertEqual(told, .channelClosed(txid: txid))
+        let state = try await pair.payer.channel(channelId: pair.channel).state
+        XCTAssertEqual(state, .closed)
         try await pair.shutdown()
         // A closed wallet is its end, and no error.
         try await live.value
-        let told = try await events.value
-        XCTAssertTrue(told.contains(.channelClosed(txid: txid)), "\(told)")
     }
 
     func testCancelledItEndsAtOnceAndLeavesNothingBehind() async throws {
