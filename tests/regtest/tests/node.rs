@@ -41,7 +41,7 @@ async fn a_new_chain_has_coins_and_the_time_of_now() -> Result<(), NodeError> {
     assert!(tip.time <= now && now - tip.time < 30, "tip at {}, now {now}", tip.time);
     assert!(now - tip.median_time < 60, "median at {}, now {now}", tip.median_time);
     assert_eq!(node.block_hash(180).await?, Some(tip.hash));
-    assert_eq!(node.block_hash(161).await?, None);
+    assert_eq!(node.block_hash(181).await?, None);
     Ok(())
 }
 
@@ -66,8 +66,8 @@ async fn pays_side_by_side_from_different_coins() -> Result<(), NodeError> {
     let blocks = node.generate(1).await?;
     let (_, place) = node.transaction(&txs[0].compute_txid()).await?.expect("mined");
     let place = place.expect("mined");
-    assert_eq!((place.height, place.block_hash), (161, blocks[0]));
-    let (hash, time, mined) = node.block_transactions(161).await?;
+    assert_eq!((place.height, place.block_hash), (181, blocks[0]));
+    let (hash, time, mined) = node.block_transactions(181).await?;
     assert_eq!((hash, time, mined.len()), (blocks[0], place.block_time, 81));
     Ok(())
 }
@@ -98,7 +98,7 @@ async fn a_transaction_without_fee_is_paid_for_by_its_child() -> Result<(), Node
     assert_eq!(answer["package_msg"], "success", "{answer}");
     node.generate(1).await?;
     let (_, place) = node.transaction(&parent.compute_txid()).await?.expect("known");
-    assert_eq!(place.expect("mined").height, 162);
+    assert_eq!(place.expect("mined").height, 182);
     // Without an anchor there is nothing to hang a child on.
     assert!(matches!(node.cpfp(&funding, Amount::from_sat(500)).await, Err(NodeError::NoAnchor(_))));
     Ok(())
@@ -119,7 +119,7 @@ async fn a_reorg_gives_transactions_back_to_the_mempool() -> Result<(), NodeErro
     let (_, place) = node.transaction(&tx.compute_txid()).await?.expect("known");
     assert_eq!(place.expect("mined again").block_hash, new[0]);
     let newer = node.reorg(2).await?;
-    assert_eq!((newer.len(), node.tip().await?.height), (3, 163));
+    assert_eq!((newer.len(), node.tip().await?.height), (3, 183));
     node.pay(&[free_output(50_000)]).await?;
     Ok(())
 }
@@ -167,6 +167,6 @@ async fn nodes_stand_side_by_side_and_leave_nothing_behind() -> Result<(), NodeE
     assert!(folder.exists());
     drop(a);
     assert!(!folder.exists());
-    assert_eq!(c.tip().await?.height, 161);
+    assert_eq!(c.tip().await?.height, 181);
     Ok(())
 }
