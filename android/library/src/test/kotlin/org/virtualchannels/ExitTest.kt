@@ -71,7 +71,7 @@ class ExitTest {
             channel
         }
         payer.exitChannel(channel)
-        while (payer.continueExits().single().stage is ExitStage.Unrolling) world.regtest.mine(1)
+        while (payer.continueExits().first { it.channelId == channel }.stage is ExitStage.Unrolling) world.regtest.mine(1)
 
         val stages = mutableListOf<ExitStage>()
         while (stages.lastOrNull() !is ExitStage.Done) {
