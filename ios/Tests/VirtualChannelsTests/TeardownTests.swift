@@ -28,11 +28,13 @@ final class TeardownTests: Story {
     }
 
     private func leavesNothing(after end: (Pair) async throws -> Void) async throws {
+        // Wallets of earlier tests may still be at their end: maintenance goes on by itself for a while.
+        let others = Self.threads().count
         // Whatever the test itself keeps (connections of URLSession) is there after the first time.
         for round in 0..<3 {
             let before = Self.files()
             try await use(end)
-            try await eventually("the library's threads to end") { Self.threads().isEmpty }
+            try await eventually("the library's threads to end") { Self.threads().count <= others }
             try await eventually("the database to be let go of") { !Self.files().contains { $0.contains(self.folder.lastPathComponent) } }
             if round > 0 {
                 try await eventually("the connections to end: \(before.count) before, \(Self.files().count) now") { Self.files().count <= before.count }
