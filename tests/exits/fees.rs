@@ -7,7 +7,7 @@ use virtual_channels::channel::exit::anchor_of;
 use virtual_channels::store::Store;
 use virtual_channels::wallet::{EventKind, ExitProblem, ExitStage, Wallet};
 
-use crate::stage::{advance, finish, fund, pair, small, told, unroll, wait};
+use crate::stage::{advance, finish, fund, in_a_batch, pair, small, told, unroll, wait};
 use crate::world::{World, pay, sats};
 
 /// The anchor of the first transaction of the channel's branch.
@@ -111,6 +111,27 @@ async fn a_rival_on_the_anchor_is_outbid_when_it_pays_too_little() {
     let (own, fee) = in_mempool(&world, anchor).await.unwrap();
     assert!(own != rival && fee > sats(600));
     world.regtest.set_fee_rate(1);
+    world.mine(1).await;
+    let until = unroll(&world, &receiver).await;
+    wait(&world, until).await;
+    assert_eq!(finish(&world, &receiver).await.stage, ExitStage::Done);
+}
+
+/// Somebody else's child pays for the first level, after an own one had gone out: the only coin is there for the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_that_was_outbid_holds_no_coin_back() {
+    let (world, payer, receiver) = pair(Unit::Blocks).await;
+    let id = in_a_batch(&world, &payer, &receiver, 30_000).await;
+    pay(&payer, &receiver, &id, 12_000, "one");
+    fund(&world, &receiver, &[20_000]).await;
+    world.regtest.stop_operator().await;
+    let first = first_anchor(&world, "receiver", &receiver, &id);
+    receiver.exit_channel(&id).await.unwrap();
+    let (own, _) = in_mempool(&world, first).await.expect("its own child");
+    let (parent, _) = world.regtest.node().transaction(&first.txid).await.unwrap().unwrap();
+    let answer = world.regtest.node().cpfp(&parent, sats(2_000)).await.unwrap();
+    assert_eq!(answer["package_msg"], "success", "{answer}");
+    assert_ne!(in_mempool(&world, first).await.unwrap().0, own);
     world.mine(1).await;
     let until = unroll(&world, &receiver).await;
     wait(&world, until).await;

@@ -43,7 +43,7 @@ impl fmt::Display for Answer {
             Self::Refused(why) => format!("refused: {why}"),
             Self::Killed => "killed".into(),
         };
-        f.write_str(&text.chars().take(300).collect::<String>())
+        f.write_str(&text.chars().take(700).collect::<String>())
     }
 }
 

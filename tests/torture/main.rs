@@ -3,8 +3,7 @@
 //!
 //! After each schedule everything is brought to its end and counted ([`ledger`]): no money came or went but for fees,
 //! the receiver has at least what it acknowledged, the payer has lost at most what it signed, and no channel is left
-//! without a way out. `make torture SEED=n SCHEDULES=n` runs it. It is not part of `make test` yet: one schedule in some
-//! seventy still ends in a violation (a payer that leaves a channel funded off chain, SEED=14).
+//! without a way out. `make torture SEED=n SCHEDULES=n` runs it. It is not part of `make test` yet.
 
 #[path = "../stories/world.rs"]
 #[allow(dead_code)]

@@ -7,7 +7,7 @@ use super::super::error::Result;
 use super::super::onchain::OwnedOutput;
 use super::super::{Wallet, WalletError};
 use super::drive::{Exit, Look};
-use crate::chain::ChainError;
+use crate::chain::{ChainError, TxStatus};
 use crate::channel::exit::anchor_of;
 
 /// What a transaction must pay beyond what it replaces, by its own size: nodes' usual setting.
@@ -50,6 +50,9 @@ impl Wallet {
         let child = match self.new_child(look, exit, parent, own, over) {
             // It comes back as change in the next block.
             Err(WalletError::InsufficientFeeCoins { .. }) if over.is_none() && look.waiting => return Ok(()),
+            Err(WalletError::InsufficientFeeCoins { .. }) if self.forget_beaten(look).await? => {
+                self.new_child(look, exit, parent, own, over)?
+            }
             other => other?,
         };
         look.taken.extend(child.input.iter().map(|input| input.previous_output));
@@ -68,13 +71,10 @@ impl Wallet {
         own: &[OwnedOutput],
         over: Option<Amount>,
     ) -> Result<Transaction> {
-        // Its own former coins are free again with it.
-        let former: Vec<OutPoint> = exit
-            .data
-            .child_of(&parent.compute_txid())
-            .map(|child| child.input.iter().map(|input| input.previous_output).collect())
-            .unwrap_or_default();
-        let avoid: Vec<OutPoint> = look.taken.iter().filter(|coin| !former.contains(coin)).copied().collect();
+        // The coins of a former child of the same parent are free again with it.
+        let txid = parent.compute_txid();
+        let kept = look.kept.iter().filter(|child| child.parent != txid).flat_map(|child| &child.tx.0.input);
+        let avoid: Vec<OutPoint> = look.taken.iter().copied().chain(kept.map(|input| input.previous_output)).collect();
         let at_least = |vsize: u64| over.map_or(Amount::ZERO, |paid| sum([paid, fee(INCREMENT, vsize)]));
         let rate = sane(look.rate, exit.data.amount, parent.vsize() as u64 + USUAL_CHILD);
         let child = self.fee_child(parent, rate, at_least(USUAL_CHILD), own, &avoid)?;
@@ -83,6 +83,20 @@ impl Wallet {
             Some(_) if vsize > USUAL_CHILD => self.fee_child(parent, rate, at_least(vsize + USUAL_CHILD), own, &avoid),
             _ => Ok(child),
         }
+    }
+
+    /// Children of former runs that are neither in a block nor in the mempool hold no coins back any more where nothing
+    /// else is there to pay with: others paid for their parents. Whether there were any.
+    async fn forget_beaten(&self, look: &mut Look) -> Result<bool> {
+        let before = look.kept.len();
+        let mut alive = Vec::with_capacity(before);
+        for child in std::mem::take(&mut look.kept) {
+            if self.net.chain.status(child.tx.0.compute_txid()).await? != TxStatus::Unknown {
+                alive.push(child);
+            }
+        }
+        look.kept = alive;
+        Ok(look.kept.len() < before)
     }
 
     /// `parent` is in the mempool: whoever pays for it, it should be enough for the rate of today.

@@ -11,7 +11,7 @@ use super::super::error::Result;
 use super::super::events::EventKind;
 use super::super::loaded::LoadedChannel;
 use super::super::{Wallet, WalletError};
-use super::data::{Claim, ExitData, corrupt};
+use super::data::{Child, Claim, ExitData, corrupt};
 use super::{ExitInfo, ExitProblem, ExitStage};
 use crate::chain::{ChainError, Spend, Tip, TxStatus};
 use crate::channel::exit::ExitPath;
@@ -25,8 +25,10 @@ pub(super) const AIM: u16 = 2;
 pub(super) struct Look {
     pub tip: Tip,
     pub rate: FeeRate,
-    /// Coins that children of other transactions spend.
+    /// Coins that children spend which this run has sent.
     pub taken: Vec<OutPoint>,
+    /// Children of former runs, which may have to go out again as they are.
+    pub kept: Vec<Child>,
     /// Children of ours wait for a block: the change of their coins comes back with it.
     pub waiting: bool,
 }
@@ -73,11 +75,9 @@ impl Wallet {
         if let Err(error) = self.sync_onchain().boxed().await {
             note!(Warn, "exits: the fee coins cannot be looked up: {error}");
         }
-        let mut look = Look { tip, rate: fees.within(AIM), taken: Vec::new(), waiting: false };
+        let mut look = Look { tip, rate: fees.within(AIM), taken: Vec::new(), kept: Vec::new(), waiting: false };
         for flow in &flows {
-            let data: ExitData = decode(flow)?;
-            let inputs = data.children.iter().flat_map(|child| child.tx.0.input.iter());
-            look.taken.extend(inputs.map(|input| input.previous_output));
+            look.kept.extend(decode::<ExitData>(flow)?.children);
         }
         let mut infos = Vec::with_capacity(flows.len());
         for flow in flows {
