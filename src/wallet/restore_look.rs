@@ -158,7 +158,9 @@ impl Wallet {
         }
         let outputs = self.net.operator().await?.vtxos_by_outpoints(&[OutPoint::new(txid, 0)]).await?;
         let Some(vtxo) = outputs.first().filter(|vtxo| vtxo.amount == loaded.record.capacity) else { return Ok(()) };
-        if self.store.read(|db| db.script(&vtxo.script))?.is_none() {
+        let operator = self.net.operator().await?;
+        if self.store.read(|db| db.script(&vtxo.script))?.is_none() || !self.refunded_by(operator, loaded, txid).await?
+        {
             return Ok(());
         }
         self.store.write::<_, WalletError>(|db| {

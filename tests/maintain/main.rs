@@ -1,5 +1,6 @@
 //! Stories of maintenance: what a wallet does by itself, over a real bitcoind and the Ark operator of `tests/regtest`.
 
+mod books;
 mod case;
 mod clocks;
 mod deadlines;

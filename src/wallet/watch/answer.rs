@@ -96,7 +96,7 @@ impl Wallet {
         }
     }
 
-    /// The payer has taken the channel back; what was paid in it, if anything, is lost.
+    /// The channel cannot come on chain any more; what was paid in it, if anything, is lost.
     fn note_gone(&self, id: &ChannelId, txid: Txid) -> Result<()> {
         let close = crate::wallet::close::close_flow(id);
         self.store.write(|db| {

@@ -2,7 +2,9 @@
 //!
 //! - that a channel is on chain, and what spends it there, only the chain says;
 //! - that the operator let somebody else spend it, its books say against itself: before the locktime that is theft, and
-//!   a branch on chain settles it; afterwards it is the payer's refund, and nothing is left to defend;
+//!   a branch on chain settles it; afterwards it may be the payer's refund;
+//! - that a channel has ended, no books say: a close or a refund counts once its signatures are verified, which is done
+//!   elsewhere ([`super::note`]), and what has not ended so is left before its last moment;
 //! - what time it is the chain's last block says, and the clock only as far as a chain may lag behind it.
 //!
 //! Nothing here is done on one look: [`super::answer`] looks a second time.
@@ -29,7 +31,7 @@ const PATIENCE: u32 = 3;
 pub(in crate::wallet) enum Danger {
     /// To be left on chain.
     Leave(ExitReason),
-    /// The receiver has nothing to claim any more: this spent the channel.
+    /// The receiver has nothing to claim any more: this cut the channel off, on chain.
     Gone(Txid),
 }
 
@@ -121,27 +123,30 @@ fn receiver(
     now: &Now,
 ) -> Option<Danger> {
     let money = row.hot.amount() > Amount::ZERO;
-    let spender = sight.spent_by().filter(|txid| Some(*txid) != own);
-    if let Some(txid) = spender {
+    if money && sight.spent_by().is_some_and(|txid| Some(txid) != own) {
         let locktime = u64::from(loaded.channel.terms.locktime.to_consensus_u32());
-        return match (money, sight.spend_is_final) {
-            (true, _) if moment.chain < locktime => Some(Danger::Leave(ExitReason::HostileSpend)),
-            // The operator has signed the close, and then let the payer have it.
-            (true, true) if row.submit_answer.is_some() => Some(Danger::Leave(ExitReason::NotFinalized)),
-            (_, true) => Some(Danger::Gone(txid)),
-            (_, false) => None,
-        };
+        if moment.chain < locktime {
+            return Some(Danger::Leave(ExitReason::HostileSpend));
+        }
+        // The operator has signed the close, and then let the payer have it.
+        if sight.spend_is_final && row.submit_answer.is_some() {
+            return Some(Danger::Leave(ExitReason::NotFinalized));
+        }
+        // A refund takes a moment to be proven.
+        let margins = Margins::of(loaded.unit(), loaded.record.batch_expiry.value());
+        if moment.chain < locktime.saturating_add(margins.slack) {
+            return None;
+        }
     }
-    let closes = sight.spent_by().is_some() && sight.spend_is_final;
-    (money && !closes && sight.confirmations > 0 && moment.now >= loaded.deadlines(now, None).exit_by)
+    (money && sight.confirmations > 0 && moment.now >= loaded.deadlines(now, None).exit_by)
         .then_some(Danger::Leave(ExitReason::Deadline))
 }
 
 fn payer(row: &ChannelRow, loaded: &LoadedChannel, sight: &Sight, moment: Moment, now: &Now) -> Option<Danger> {
     let money = row.hot.high < row.record.capacity;
-    // Somebody else has it for good: the close is noticed by other means, and a swept batch is taken back in a new one.
-    let ended = sight.spend_is_final || sight.vtxo().is_some_and(|vtxo| vtxo.swept);
-    if !money || ended || sight.confirmations == 0 || moment.now < payer_leaves_at(loaded, now) {
+    // A swept batch is taken back in a new one. Before its own expiry, which the chain says, nobody can have swept it.
+    let swept = sight.vtxo().is_some_and(|vtxo| vtxo.swept) && moment.now >= loaded.record.expiry;
+    if !money || swept || sight.confirmations == 0 || moment.now < payer_leaves_at(loaded, now) {
         return None;
     }
     let submitted = sight.spent_by().is_some();

@@ -97,7 +97,8 @@ impl Wallet {
             return Ok(());
         }
         if row.hot.role == Role::Receiver {
-            return self.note_closed_elsewhere(row, txid).await;
+            self.note_closed_elsewhere(row, txid).await?;
+            return self.note_refund(row, txid).await;
         }
         if !super::awaits_close(row) {
             return Ok(());
