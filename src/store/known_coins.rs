@@ -12,7 +12,8 @@ pub struct KnownCoin {
     pub outpoint: OutPoint,
     /// On chain at a boarding address; else a VTXO.
     pub boarding: bool,
-    /// Signed away by this wallet, or told to the app: what spends it is of no interest.
+    /// Signed away or left by this wallet, or told to the app: that it is spent surprises nobody. Whether it is gone is
+    /// another matter ([`super::SignedAway`]).
     pub done: bool,
 }
 
@@ -23,7 +24,7 @@ impl Db<'_> {
         self.run(sql, params![outpoint_bytes(outpoint), boarding]).map(drop)
     }
 
-    /// What spends this coin is of no interest, from now on and for good.
+    /// That this coin is spent surprises nobody, from now on and for good.
     pub fn coin_is_done(&self, outpoint: &OutPoint, boarding: bool) -> Result<(), StoreError> {
         let sql = "INSERT INTO known_coins (outpoint, boarding, done) VALUES (?1, ?2, 1)
              ON CONFLICT (outpoint) DO UPDATE SET done = 1 WHERE done = 0";

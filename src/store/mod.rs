@@ -29,6 +29,7 @@ mod payment_ring;
 mod place;
 mod rare;
 mod release;
+mod signed_away;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -52,6 +53,7 @@ pub use meta::Binding;
 pub use open::BUSY_TIMEOUT;
 pub use payment_ring::{PaymentHash, Ring};
 pub use rare::ChannelResult;
+pub use signed_away::SignedAway;
 pub use words::{ChannelState, FlowKind, FundingKind, Role, ScriptKind};
 
 /// The wallet's database file. Shared between threads by reference; they take turns.

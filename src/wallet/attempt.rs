@@ -27,6 +27,11 @@ impl BatchData {
         self.outcome.is_some() || !self.earlier.is_empty()
     }
 
+    /// The commitment transactions of batches that were signed for.
+    pub fn commitments(&self) -> impl Iterator<Item = &Txid> {
+        self.outcome.iter().chain(&self.earlier).map(|attempt| &attempt.commitment)
+    }
+
     /// The attempts that got as far as a stored branch, the latest first.
     fn attempts(&self) -> impl Iterator<Item = &OutcomeData> {
         self.outcome.iter().chain(self.earlier.iter().rev()).filter(|attempt| !attempt.leaves.is_empty())

@@ -8,7 +8,9 @@ use secp256k1::rand::rngs::OsRng;
 
 use super::batch::{BatchData, decode};
 use super::error::Result;
+use super::exit::was_left;
 use super::maintain::has_ended;
+use super::signed_away::gone_for_good;
 use super::{Wallet, WalletError};
 use crate::channel::backup::{self, BackupScript, ChannelBackup, SALT, ScriptUse, StaticBackup};
 use crate::channel::branch::Branch;
@@ -99,14 +101,13 @@ fn openings(db: &Db<'_>) -> Result<Vec<Offer>> {
     Ok(offers)
 }
 
-/// The branches of own VTXOs that were not spent yet, as far as is known.
+/// The branches of own VTXOs that are not gone for good, as far as is known.
 fn own_branches(db: &Db<'_>) -> Result<Vec<(OutPoint, Branch)>> {
-    let done: HashSet<OutPoint> =
-        db.known_coins()?.into_iter().filter(|coin| coin.done).map(|coin| coin.outpoint).collect();
+    let done = gone_for_good(db)?;
     let own: HashSet<ScriptBuf> = db.scripts(ScriptKind::Vtxo)?.into_iter().map(|own| own.script).collect();
     let mut branches = Vec::new();
     for outpoint in db.branch_outpoints()? {
-        if done.contains(&outpoint) {
+        if done.contains(&outpoint) || was_left(db, &outpoint)? {
             continue;
         }
         let Some(branch) = undamaged(db.branch(&outpoint))? else { continue };

@@ -262,9 +262,7 @@ impl Wallet {
             None => step::REGISTERING,
         };
         self.store.write(|db| {
-            if data.has_attempts() {
-                self.sign_away(db, &data.inputs)?;
-            }
+            self.sign_away(db, &data.inputs, data.commitments())?;
             Ok(db.update_flow(&id, from, step::REGISTERING, &encode(&data)?, self.timestamp())?)
         })
     }
@@ -388,7 +386,7 @@ impl BatchObserver for Observer {
                 db.put_branch(&leaf.outpoint, &leaf.branch)?;
             }
             // From here on the batch may come whatever becomes of this flow.
-            self.wallet.sign_away(db, &self.data.inputs)?;
+            self.wallet.sign_away(db, &self.data.inputs, [&outcome.commitment_txid])?;
             let data = encode(&self.data)?;
             Ok(db.update_flow(&self.id, step::REGISTERING, step::READY, &data, self.wallet.timestamp())?)
         });

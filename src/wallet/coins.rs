@@ -159,7 +159,7 @@ impl Wallet {
         if inputs.is_empty() {
             return Ok(());
         }
-        self.sign_away(db, inputs)?;
+        self.expect_spent(db, inputs)?;
         let now = self.timestamp();
         let mut spent = recently_spent(db, now)?;
         spent.extend(inputs.iter().map(|input| (input.outpoint, now)));

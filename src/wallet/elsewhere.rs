@@ -79,8 +79,8 @@ impl Wallet {
         Ok(())
     }
 
-    /// Coins that this wallet signs away: what spends them is no surprise.
-    pub(super) fn sign_away(&self, db: &Db<'_>, inputs: &[InputData]) -> Result<()> {
+    /// Coins that this wallet signs away: that they are spent is no surprise.
+    pub(super) fn expect_spent(&self, db: &Db<'_>, inputs: &[InputData]) -> Result<()> {
         for input in inputs {
             db.coin_is_done(&input.outpoint, input.kind == InputKindData::Boarding)?;
         }

@@ -265,6 +265,9 @@ impl Run {
             return Ok(());
         }
         self.begin_missing_exits()?;
+        // What is seen to be gone for good needs no look at an exit, and no room in a backup.
+        let seen = self.wallet.taken().await;
+        self.note(MaintenanceTask::Exit, None, seen);
         let wallet = self.wallet.clone();
         let advanced = self.to_its_end(async move { wallet.advance_exits().await }).await;
         self.exits = match self.note(MaintenanceTask::Exit, None, advanced) {

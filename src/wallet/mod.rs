@@ -57,6 +57,7 @@ mod seen_refund;
 mod send;
 mod settle;
 mod settle_due;
+mod signed_away;
 mod take_back;
 mod time;
 mod watch;

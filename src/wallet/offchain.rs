@@ -22,7 +22,7 @@ use crate::channel::script::CheckpointScript;
 use crate::channel::transactions::set_witness;
 use crate::channel::{Channel, ChannelId, psbt};
 use crate::operator::{Operator, OperatorError, SubmitAnswer, code};
-use crate::store::{ChannelState, Flow, FlowKind};
+use crate::store::{ChannelState, Db, Flow, FlowKind};
 
 /// The steps of an off-chain flow.
 pub(super) mod step {
@@ -425,10 +425,17 @@ impl Wallet {
             FlowKind::Release => self.complete_release(flow, data, job),
             FlowKind::OpenOffchain => self.complete_funding(flow, data, job).await,
             _ => self.store.write(|db| {
-                self.mark_spent(db, &data.inputs)?;
+                self.mark_sent(db, data, job)?;
                 Ok(db.delete_flow(&flow.id)?)
             }),
         }
+    }
+
+    /// The coins of an off-chain transaction that is final are gone.
+    pub(super) fn mark_sent(&self, db: &Db<'_>, data: &OffchainData, job: &Job) -> Result<()> {
+        let txid = job.tx.txid();
+        data.inputs.iter().try_for_each(|input| db.sign_away(&input.outpoint, &txid, true))?;
+        self.mark_spent(db, &data.inputs)
     }
 
     /// Starts an off-chain flow over own coins: journal entry and coin locks in one transaction.

@@ -125,7 +125,7 @@ impl Wallet {
         sky.see_vtxos(next).await;
         let batches: Vec<Txid> = rows.iter().filter_map(|row| settled_by(row, &sky)).collect();
         sky.see_transactions(batches).await;
-        let signed_away = self.signed_away(&rows)?;
+        let signed_away = self.signed_away(&rows).await?;
         let (mut looked, mut seen) = (Vec::with_capacity(rows.len()), Vec::new());
         for (row, path) in rows.iter().zip(&paths) {
             let report = match sight(row, path.as_ref(), &sky, &signed_away) {
@@ -176,13 +176,9 @@ impl Wallet {
         Ok(Some(loaded.channel.close(&authorised.authorisation.script, update.amount)?.txid()))
     }
 
-    /// Results of closes that this wallet has signed away in a batch.
-    fn signed_away(&self, rows: &[ChannelRow]) -> Result<HashSet<OutPoint>> {
-        if rows.iter().all(|row| result_of(row).is_none()) {
-            return Ok(HashSet::new());
-        }
-        let known = self.store.read::<_, WalletError>(|db| Ok(db.known_coins()?))?;
-        Ok(known.into_iter().filter(|coin| coin.done).map(|coin| coin.outpoint).collect())
+    /// Results of closes that this wallet has signed away, in a batch that is on chain.
+    async fn signed_away(&self, rows: &[ChannelRow]) -> Result<HashSet<OutPoint>> {
+        if rows.iter().all(|row| result_of(row).is_none()) { Ok(HashSet::new()) } else { self.taken().await }
     }
 
     /// The branches of channels that are stored.

@@ -11,7 +11,7 @@ use crate::stage::{fund, pair, state, told, wait};
 use crate::world::{World, pay, sats};
 
 /// Advances and mines until all exits are at their end.
-async fn all_done(world: &World, wallet: &Wallet) -> Vec<ExitInfo> {
+pub async fn all_done(world: &World, wallet: &Wallet) -> Vec<ExitInfo> {
     let mut done: Vec<ExitInfo> = Vec::new();
     for _ in 0..40 {
         let infos = wallet.advance_exits().await.unwrap();

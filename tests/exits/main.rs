@@ -11,4 +11,5 @@ mod interrupted;
 mod payer;
 mod races;
 mod receiver;
+mod signed_away;
 mod stage;

@@ -10,6 +10,7 @@ use super::super::hand_back::release_flow;
 use super::super::loaded::LoadedChannel;
 use super::super::offchain::{AnswerData, OffchainData};
 use super::super::refund::refund_flow;
+use super::super::signed_away::gone_for_good;
 use super::super::{Wallet, WalletError};
 use super::data::{Claim, ExitData, Hex, exit_flow};
 use super::follow::side;
@@ -57,6 +58,16 @@ impl Wallet {
         Err(StoreError::AlreadyExists { what: "another change of the channel" }.into())
     }
 
+    /// Refuses the exit of a closed channel whose output went into a batch that is on chain.
+    pub(super) async fn check_not_taken(&self, id: &ChannelId) -> Result<()> {
+        let row = self.store.read(|db| db.channel(id))?.ok_or(WalletError::NotFound)?;
+        let result = row.result.and_then(|result| result.outpoint);
+        match result.filter(|_| row.hot.state == ChannelState::Closed) {
+            Some(result) if self.taken().await?.contains(&result) => Err(not_ours(id)),
+            _ => Ok(()),
+        }
+    }
+
     /// `None`: the exit has begun already.
     fn exit_basis(&self, loaded: &LoadedChannel) -> Result<Option<Basis>> {
         let (id, funding) = (loaded.channel.id, loaded.channel.funding);
@@ -73,10 +84,9 @@ impl Wallet {
                 row.result.and_then(|result| result.outpoint).filter(|_| row.hot.state == ChannelState::Closed);
             if let Some(result) = result
                 && db.lock_of(&result)?.is_none()
-                && db.known_coins()?.iter().any(|coin| coin.outpoint == result && coin.done)
+                && gone_for_good(db)?.contains(&result)
             {
-                let what = "an exit of what has not been settled yet";
-                return Err(WalletError::WrongState { channel_id: id, state: row.hot.state, what });
+                return Err(not_ours(&id));
             }
             if db.branch(&funding)?.is_none() {
                 return Err(StoreError::NotFound { what: "the branch of the channel" }.into());
@@ -200,4 +210,10 @@ impl Wallet {
             }
         }
     }
+}
+
+/// What was closed has been signed away since.
+fn not_ours(id: &ChannelId) -> WalletError {
+    let what = "an exit of what has not been settled yet";
+    WalletError::WrongState { channel_id: *id, state: ChannelState::Closed, what }
 }

@@ -2,13 +2,16 @@
 
 use std::collections::HashSet;
 
-use bitcoin::{Amount, OutPoint};
+use bitcoin::{Amount, OutPoint, Txid};
 
+use super::super::batch::decode;
 use super::super::error::Result;
 use super::super::events::EventKind;
-use super::super::{Wallet, WalletError, batch, offchain};
+use super::super::signed_away::{gone_for_good, maybe_gone};
+use super::super::{Wallet, WalletError, offchain};
 use super::data::{Claim, ExitData, exit_flow};
 use super::{ExitInfo, ExitReason, ExitStage};
+use crate::chain::TxStatus;
 use crate::channel::branch::Branch;
 use crate::channel::exit::ExitPath;
 use crate::channel::{ChannelId, OperatorInfo};
@@ -18,14 +21,20 @@ use crate::store::{ChannelState, Db, FlowKind, ScriptKind};
 impl Wallet {
     /// Leaves on chain with all VTXOs of this wallet: those from batches and those made off chain, also what closed
     /// channels have become. Each becomes an exit of its own, by its stored branch. An interrupted flow gives up its coins
-    /// where it has signed nothing away yet; else they stay with it. Begins, and goes as far as it goes now; answers
-    /// these exits. There is no way back.
+    /// unless the operator holds what takes them; a coin that went into a batch is left while that batch is not on chain, and
+    /// what the batch made of it once it is. Begins, and goes as far as it goes now; answers these exits. There is no way
+    /// back.
     pub async fn exit_coins(&self) -> Result<Vec<ExitInfo>> {
         let info = self.info()?;
         // While a flow is running its coins are its own.
         let idle = self.flow.try_lock().ok();
+        let unseen = self.unseen_roots().await?;
+        let taken = self.taken().await?;
         let mut left: HashSet<OutPoint> = HashSet::new();
-        for id in self.closed_channels()? {
+        for (id, result) in self.closed_channels()? {
+            if taken.contains(&result) {
+                continue;
+            }
             match self.begin_exit(&id, ExitReason::Asked) {
                 Ok(()) => drop(left.insert(self.loaded(&id)?.channel.funding)),
                 // Settled by now, or nothing of it is ours.
@@ -33,7 +42,10 @@ impl Wallet {
                 Err(error) => return Err(error),
             }
         }
-        left.extend(self.store.write::<_, WalletError>(|db| self.begin_coin_exits(db, &info, idle.is_some()))?);
+        left.extend(
+            self.store
+                .write::<_, WalletError>(|db| self.begin_coin_exits(db, &info, idle.is_some(), &taken, &unseen))?,
+        );
         drop(idle);
         self.events.ring();
         let all = self.advance_exits().await?;
@@ -54,7 +66,7 @@ impl Wallet {
         self.store.read(|db| {
             let mut left = HashSet::new();
             for outpoint in outpoints {
-                if db.meta(&left_key(outpoint))?.is_some() {
+                if was_left(db, outpoint)? {
                     left.insert(*outpoint);
                 }
             }
@@ -62,30 +74,78 @@ impl Wallet {
         })
     }
 
-    fn closed_channels(&self) -> Result<Vec<ChannelId>> {
+    /// Closed channels, and this side's output of the close.
+    fn closed_channels(&self) -> Result<Vec<(ChannelId, OutPoint)>> {
         let rows = self.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
-        let closed = rows.into_iter().filter(|row| {
-            row.hot.state == ChannelState::Closed && row.result.is_some_and(|result| result.outpoint.is_some())
-        });
-        Ok(closed.map(|row| row.record.id).collect())
+        let closed = rows.into_iter().filter(|row| row.hot.state == ChannelState::Closed);
+        Ok(closed.filter_map(|row| Some((row.record.id, row.result?.outpoint?))).collect())
     }
 
-    fn begin_coin_exits(&self, db: &Db<'_>, info: &OperatorInfo, idle: bool) -> Result<Vec<OutPoint>> {
-        let gone = signed_away(db)?;
+    /// Commitment transactions of stored branches that the chain server does not know: what hangs on them is not there.
+    async fn unseen_roots(&self) -> Result<HashSet<Txid>> {
+        let roots = self.store.read::<_, WalletError>(|db| {
+            let (mut roots, gone) = (HashSet::new(), gone_for_good(db)?);
+            for outpoint in db.branch_outpoints()? {
+                if gone.contains(&outpoint) || was_left(db, &outpoint)? {
+                    continue;
+                }
+                let Some(branch) = db.branch(&outpoint)? else { continue };
+                roots.extend(ExitPath::new(&branch, []).roots());
+            }
+            Ok(roots)
+        })?;
+        let mut unseen = HashSet::new();
+        for root in roots {
+            if self.net.chain.status(root).await.is_ok_and(|status| status == TxStatus::Unknown) {
+                unseen.insert(root);
+            }
+        }
+        Ok(unseen)
+    }
+
+    fn begin_coin_exits(
+        &self,
+        db: &Db<'_>,
+        info: &OperatorInfo,
+        idle: bool,
+        taken: &HashSet<OutPoint>,
+        unseen: &HashSet<Txid>,
+    ) -> Result<Vec<OutPoint>> {
         let mut begun = Vec::new();
-        for outpoint in db.branch_outpoints()? {
+        for outpoint in db.branch_outpoints()?.into_iter().filter(|outpoint| !taken.contains(outpoint)) {
             let Some(branch) = db.branch(&outpoint)? else { continue };
+            if ExitPath::new(&branch, []).roots().iter().any(|root| unseen.contains(root)) {
+                continue;
+            }
             if let Some(by) = db.lock_of(&outpoint)?.filter(|_| idle)
                 && db.flow(&exit_flow(&outpoint))?.is_none()
-                && gives_up(db, &by)?
             {
-                db.delete_flow(&by)?;
+                give_up(db, &by)?;
             }
-            if !gone.contains(&outpoint) && self.begin_coin_exit(db, info, outpoint, &branch, ExitReason::Asked)? {
+            if self.begin_coin_exit(db, info, outpoint, &branch, ExitReason::Asked)? {
                 begun.push(outpoint);
             }
         }
         Ok(begun)
+    }
+
+    /// The commitment transaction of a batch is in a block that took the coin of an exit: goes on with what the batch made.
+    pub(super) fn begin_exits_of_batch(&self, commitment: &Txid, reason: ExitReason) -> Result<()> {
+        let info = self.info()?;
+        let begun = self.store.write::<_, WalletError>(|db| {
+            let gone = maybe_gone(db)?;
+            let mut begun = false;
+            for outpoint in db.branch_outpoints()?.into_iter().filter(|outpoint| !gone.contains(outpoint)) {
+                let Some(branch) = db.branch(&outpoint)? else { continue };
+                let is_of_it = ExitPath::new(&branch, []).roots().contains(commitment);
+                begun |= is_of_it && self.begin_coin_exit(db, &info, outpoint, &branch, reason)?;
+            }
+            Ok(begun)
+        })?;
+        if begun {
+            self.events.ring();
+        }
+        Ok(())
     }
 
     /// The coins that stand in the transaction of a VTXO that is left come on chain with it, as a payer's change does:
@@ -98,7 +158,7 @@ impl Wallet {
         reason: ExitReason,
     ) -> Result<()> {
         let Some(branch) = db.branch(&outpoint)? else { return Ok(()) };
-        let gone = signed_away(db)?;
+        let gone = maybe_gone(db)?;
         let outputs = branch.leaf().map_or(0, |tx| tx.output.len() as u32);
         for vout in (0..outputs).filter(|vout| *vout != outpoint.vout) {
             let beside = OutPoint { vout, ..outpoint };
@@ -123,7 +183,8 @@ impl Wallet {
         let own = db.script(&output.script_pubkey)?.filter(|own| own.kind == ScriptKind::Vtxo);
         let Some(own) = own else { return Ok(false) };
         let held = db.lock_of(&outpoint)?.is_some();
-        if held || db.flow(&exit_flow(&outpoint))?.is_some() || db.channel_at(&outpoint)?.is_some() {
+        let begun = db.flow(&exit_flow(&outpoint))?.is_some() || was_left(db, &outpoint)?;
+        if held || begun || db.channel_at(&outpoint)?.is_some() || is_claimed(db, &outpoint)? {
             return Ok(false);
         }
         let to = self.fresh_chain_payout(db, info)?.script();
@@ -141,21 +202,30 @@ fn left_key(outpoint: &OutPoint) -> String {
     format!("left:{outpoint}")
 }
 
-/// Coins that this wallet has signed away: the operator holds what takes them.
-fn signed_away(db: &Db<'_>) -> Result<HashSet<OutPoint>> {
-    Ok(db.known_coins()?.into_iter().filter(|coin| coin.done).map(|coin| coin.outpoint).collect())
+/// Whether the exit of a coin has come to its end.
+pub(in crate::wallet) fn was_left(db: &Db<'_>, outpoint: &OutPoint) -> Result<bool> {
+    Ok(db.meta(&left_key(outpoint))?.is_some())
 }
 
-/// Whether a flow has signed nothing yet that takes its coins away: an intent, or a submission whose checkpoints are not
-/// signed. Openings in a batch keep theirs, as the other side may have the channel.
-fn gives_up(db: &Db<'_>, flow: &[u8; 32]) -> Result<bool> {
-    let Some(flow) = db.flow(flow)? else { return Ok(true) };
-    match flow.kind {
-        FlowKind::Settle | FlowKind::Withdraw if flow.step == batch::step::REGISTERING => {
-            Ok(!batch::decode::<batch::BatchData>(&flow)?.has_attempts())
+/// Whether an exit claims it in the end, as that of a closed channel does with what the close paid.
+fn is_claimed(db: &Db<'_>, coin: &OutPoint) -> Result<bool> {
+    for flow in db.flows_of(FlowKind::Exit)? {
+        if matches!(decode::<ExitData>(&flow)?.claim, Claim::Own { outpoint, .. } if outpoint == *coin) {
+            return Ok(true);
         }
-        FlowKind::Send | FlowKind::OpenOffchain => Ok(flow.step == offchain::step::BUILT),
-        _ => Ok(false),
+    }
+    Ok(false)
+}
+
+/// Takes a coin, which is not taken, from the flow that holds it: an intent, a batch that is not on chain, a submission
+/// whose checkpoints are not signed. The terms of an opening stay, as the other side may have the channel.
+fn give_up(db: &Db<'_>, flow: &[u8; 32]) -> Result<()> {
+    let Some(flow) = db.flow(flow)? else { return Ok(()) };
+    match flow.kind {
+        FlowKind::Settle | FlowKind::Withdraw => Ok(db.delete_flow(&flow.id)?),
+        FlowKind::OpenPayer => Ok(db.unlock_coins(&flow.id)?),
+        FlowKind::Send | FlowKind::OpenOffchain if flow.step == offchain::step::BUILT => Ok(db.delete_flow(&flow.id)?),
+        _ => Ok(()),
     }
 }
 

@@ -150,11 +150,36 @@ impl Wallet {
 
     /// One exit: up the way until its end is on chain, then the claim.
     async fn drive_exit(&self, look: &mut Look, exit: &mut Exit) -> Result<()> {
+        if self.overtaken(look, exit).await? {
+            return Ok(());
+        }
         let end = exit.path.last().ok_or_else(corrupt)?.compute_txid();
         match self.net.chain.status(end).await? {
             TxStatus::Confirmed { height, hash, .. } => self.at_the_end(look, exit, height, hash).await,
             TxStatus::Unknown | TxStatus::Mempool => self.unroll(look, exit).await,
         }
+    }
+
+    /// A batch that was thought to have failed is on chain: the operator's forfeit takes the coin, and what the batch made
+    /// of it is left instead. Goes on as before should the block be taken back.
+    async fn overtaken(&self, look: &Look, exit: &mut Exit) -> Result<bool> {
+        let Claim::Own { outpoint, .. } = exit.data.claim else { return Ok(false) };
+        if matches!(exit.data.stage, ExitStage::Claimed { .. }) {
+            return Ok(false);
+        }
+        for row in self.store.read::<_, WalletError>(|db| Ok(db.signed_away_of(&outpoint)?))? {
+            let status = self.net.chain.status(row.spent_by).await?;
+            if !status.is_confirmed() {
+                continue;
+            }
+            self.begin_exits_of_batch(&row.spent_by, exit.data.reason)?;
+            exit.data.problem = Some(ExitProblem::Conflict { outpoint, spent_by: row.spent_by });
+            if status.confirmations(look.tip.height) >= self.final_depth() {
+                self.finish_overtaken(exit, row.spent_by)?;
+            }
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     /// Sends every transaction of the way whose parents are confirmed, and keeps those alive that are in the mempool.

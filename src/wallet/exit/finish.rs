@@ -80,6 +80,17 @@ impl Wallet {
         Ok(())
     }
 
+    /// The batch that the coin went into is deep enough: a closed channel has been settled by it.
+    pub(super) fn finish_overtaken(&self, exit: &mut Exit, commitment: Txid) -> Result<()> {
+        let outpoint = exit.data.outpoint;
+        let result = ChannelResult { txid: commitment, outpoint: None };
+        let event = EventKind::ExitLost { outpoint, spent_by: commitment };
+        self.end_exit(exit, ChannelState::Settled, &result, &event)?;
+        note!(Info, "exit of {outpoint}: went into the batch of {commitment}");
+        (exit.data.stage, exit.data.problem) = (ExitStage::Lost, None);
+        Ok(())
+    }
+
     fn end_exit(&self, exit: &Exit, state: ChannelState, result: &ChannelResult, event: &EventKind) -> Result<()> {
         let channel = exit.data.channel_id()?;
         self.store.write::<_, WalletError>(|db| {

@@ -21,6 +21,7 @@ mod quote;
 
 pub use quote::ExitQuote;
 
+pub(super) use coins::was_left;
 pub(super) use data::payout_of;
 
 use bitcoin::{Amount, OutPoint, Txid};
@@ -133,6 +134,7 @@ impl Wallet {
     pub async fn exit_channel(&self, id: &ChannelId) -> Result<ExitInfo> {
         // A refund into a new channel that came to nothing with the operator is left as the new one.
         let id = &self.adopt_refund(&*self.loaded(id)?)?.unwrap_or(*id);
+        self.check_not_taken(id).await?;
         self.begin_exit(id, ExitReason::Asked)?;
         let funding = self.loaded(id)?.channel.funding;
         let all = self.advance_exits().await?;

@@ -6,6 +6,7 @@ use bitcoin::{OutPoint, TxOut};
 
 use crate::wallet::coins::{Coin, CoinKind};
 use crate::wallet::error::Result;
+use crate::wallet::signed_away::gone_for_good;
 use crate::wallet::{Wallet, WalletError};
 
 /// Branches learned, and stored ones looked up, in one run.
@@ -30,6 +31,7 @@ impl Wallet {
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
+        self.learn_spends().await?;
         self.forget_branches(&stored).await?;
         failed.map_or(Ok(kept), Err)
     }
@@ -43,16 +45,17 @@ impl Wallet {
         self.store.write(|db| Ok(db.put_branch(&coin.outpoint, &branch)?))
     }
 
-    /// Branches of coins that this wallet signed away: once the old batch has expired nobody needs them.
+    /// Branches of coins that are gone for good: once the old batch has expired nobody needs them.
     async fn forget_branches(&self, stored: &HashSet<OutPoint>) -> Result<()> {
         let left: HashSet<OutPoint> = self.exits()?.into_iter().map(|exit| exit.outpoint).collect();
         let done = self.store.read::<_, WalletError>(|db| {
             let mut done = Vec::new();
-            for coin in db.known_coins()?.into_iter().filter(|coin| coin.done && stored.contains(&coin.outpoint)) {
-                if db.channel_at(&coin.outpoint)?.is_none() && !left.contains(&coin.outpoint) {
-                    done.push(coin.outpoint);
+            for outpoint in gone_for_good(db)?.into_iter().filter(|outpoint| stored.contains(outpoint)) {
+                if db.channel_at(&outpoint)?.is_none() && !left.contains(&outpoint) {
+                    done.push(outpoint);
                 }
             }
+            done.sort_unstable();
             Ok(done)
         })?;
         // Another part of them at every run.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use bitcoin::{OutPoint, ScriptBuf, Txid};
+use bitcoin::{OutPoint, ScriptBuf, Transaction, Txid};
 
 use super::Operator;
 use super::state::{Stage, Vtxo};
@@ -36,6 +36,11 @@ impl Operator {
             (v.spent, v.spent_by, v.ark_txid) = (true, Some(checkpoint), Some(ark_txid));
             v.spent_since = Some(Instant::now());
         })
+    }
+
+    /// The signed commitment transaction of a batch in the books, whether it was broadcast or not.
+    pub fn commitment(&self, txid: &Txid) -> Option<Transaction> {
+        self.shared.with_book(|book| book.batches.get(txid).map(|batch| batch.commitment.clone()))
     }
 
     /// An accepted transaction can never be finalized from now on, as after a FinalizeTx that somebody spoilt; false when
