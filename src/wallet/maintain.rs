@@ -268,6 +268,10 @@ impl Run {
         // What is seen to be gone for good needs no look at an exit, and no room in a backup.
         let seen = self.wallet.taken().await;
         self.note(MaintenanceTask::Exit, None, seen);
+        if self.operator {
+            let unrolled = self.wallet.begin_unrolled_coins().await;
+            self.note(MaintenanceTask::Exit, None, unrolled);
+        }
         let wallet = self.wallet.clone();
         let advanced = self.to_its_end(async move { wallet.advance_exits().await }).await;
         self.exits = match self.note(MaintenanceTask::Exit, None, advanced) {

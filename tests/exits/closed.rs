@@ -1,9 +1,9 @@
 //! Channels that were closed through an operator which is gone before the result is settled: checkpoint and ark
 //! transaction go on chain, and each side takes its own VTXO.
 
-use regtest::operator::{Action, Call, Unit};
+use regtest::operator::{Action, Call, Knob, Unit};
 use virtual_channels::store::ChannelState;
-use virtual_channels::wallet::ExitStage;
+use virtual_channels::wallet::{ExitReason, ExitStage};
 
 use crate::stage::{fund, leave, pair, small, state};
 use crate::world::{eventually, sats};
@@ -44,6 +44,53 @@ async fn closed_and_not_settled_in_blocks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn closed_and_not_settled_in_seconds() {
     both(Unit::Seconds).await;
+}
+
+/// The operator answers all the time, and settles whatever it is given: what is being left is not among that.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_goes_into_no_batch() {
+    let (world, payer, receiver) = pair(Unit::Blocks).await;
+    let id = small(&world, &payer, &receiver).await;
+    receiver.close_channel(&id).await.unwrap();
+    fund(&world, &receiver, &[20_000]).await;
+    // It would pay for the checkpoint, sooner or later.
+    world.regtest.operator().await.faults().turn(Knob::NoCheckpoint);
+    receiver.exit_channel(&id).await.unwrap();
+    assert_eq!(receiver.maintain().await.unwrap().settled, None);
+    world.mine(1).await;
+    let info = leave(&world, &receiver).await;
+    assert_eq!((info.stage, state(&receiver, &id)), (ExitStage::Done, ChannelState::Settled));
+}
+
+/// The payer's change stands beside the channel. When the receiver leaves after a close, long settled for the payer, the
+/// change comes on chain, too, and the payer claims it there by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn change_beside_a_settled_channel() {
+    let (world, payer, receiver) = pair(Unit::Blocks).await;
+    let id = small(&world, &payer, &receiver).await;
+    receiver.close_channel(&id).await.unwrap();
+    eventually("the payer sees it", async || payer.watch(&id).await.is_ok_and(|r| r.state == ChannelState::Closed))
+        .await;
+    world.settle(&payer).await;
+    world.mine(1).await;
+    payer.maintain().await.unwrap();
+    assert_eq!(state(&payer, &id), ChannelState::Settled);
+    let before = payer.balance().await.unwrap().total();
+
+    fund(&world, &receiver, &[20_000]).await;
+    // It would pay for the checkpoint, sooner or later.
+    world.regtest.operator().await.faults().turn(Knob::NoCheckpoint);
+    receiver.exit_channel(&id).await.unwrap();
+    world.mine(1).await;
+    leave(&world, &receiver).await;
+    eventually("the payer leaves, too", async || !payer.maintain().await.unwrap().exits.is_empty()).await;
+    let exits = payer.exits().unwrap();
+    let [exit] = exits.as_slice() else { panic!("{exits:?}") };
+    assert_eq!((exit.channel_id, exit.reason), (None, ExitReason::Unrolled));
+    let info = leave(&world, &payer).await;
+    assert_eq!(info.stage, ExitStage::Done);
+    let after = payer.balance().await.unwrap().total() + payer.onchain_balance().await.unwrap().confirmed;
+    assert!(after + sats(500) > before && after < before, "{before} became {after}");
 }
 
 /// The operator has answered the submission and never finalizes: the answer is stored, and is the way.

@@ -102,7 +102,8 @@ impl Run<'_> {
             Side::Payer => &mut self.payer,
             Side::Receiver => &mut self.receiver,
         };
-        let answer = actor.ask(ahead, verb, arguments, kill);
+        // Operator and chain server answer on the same threads.
+        let answer = tokio::task::block_in_place(|| actor.ask(ahead, verb, arguments, kill));
         let asked: String = arguments.join(" ").chars().take(90).collect();
         let line = format!("{} {verb} {asked} -> {answer}", actor.home.name);
         self.outcome.log.push(line);

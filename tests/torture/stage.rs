@@ -56,7 +56,8 @@ impl Stage {
     /// Time passes on the chain's clock, the operator's and the phones'. No more at once than a phone may sleep: those who
     /// do not look in time lose by the rules, and that is not what is looked for here.
     pub async fn pass(&mut self, seconds: u64) {
-        self.regtest().node().generate_after(11, seconds).await.expect("blocks");
+        // With six the median time of the last eleven has come as far.
+        self.regtest().node().generate_after(6, seconds).await.expect("blocks");
         let tip = self.regtest().node().tip().await.expect("a tip");
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
         self.ahead = i64::try_from(tip.time).expect("a time") - i64::try_from(now).expect("a time");

@@ -148,6 +148,12 @@ impl Wallet {
                 db.coin_is_done(outpoint, false)?;
             }
             self.insert_exit(db, &data)?;
+            if let Claim::Own { outpoint: own, .. } = &data.claim
+                && db.lock_of(own)?.is_none()
+            {
+                // What comes on chain is for no batch.
+                db.lock_coins(&exit_flow(&outpoint), &[*own])?;
+            }
             self.push_event(db, Some(&id), &EventKind::ExitBegan { outpoint, reason })?;
             self.begin_exits_beside(db, &info, outpoint, reason)?;
             Ok(true)

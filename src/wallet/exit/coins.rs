@@ -170,7 +170,7 @@ impl Wallet {
     }
 
     /// Whether the exit of a coin began: it is this wallet's, and nothing else has to do with it.
-    fn begin_coin_exit(
+    pub(super) fn begin_coin_exit(
         &self,
         db: &Db<'_>,
         info: &OperatorInfo,

@@ -18,6 +18,7 @@ mod drive;
 mod finish;
 mod follow;
 mod quote;
+mod unrolled;
 
 pub use quote::ExitQuote;
 

@@ -9,7 +9,7 @@ use bitcoin::hashes::{Hash, sha256};
 use bitcoin::{BlockHash, OutPoint, Script, Transaction, TxOut, Txid};
 use serde_json::json;
 
-use crate::node::{Confirmed, Node, NodeError, Tip};
+use crate::node::{Confirmed, Node, NodeError};
 
 /// A transaction, with what it spends.
 pub struct Known {
@@ -30,6 +30,8 @@ pub struct Index {
     txs: HashMap<Txid, Known>,
     scripts: HashMap<sha256::Hash, BTreeSet<Txid>>,
     spends: HashMap<OutPoint, (Txid, u32)>,
+    /// Those of the mempool.
+    waiting: HashSet<Txid>,
     ranks: u64,
 }
 
@@ -40,11 +42,11 @@ impl Index {
     /// Catches up with the node.
     pub async fn sync(&mut self, node: &Node) -> Result<(), NodeError> {
         for _ in 0..ATTEMPTS {
-            let tip = node.tip().await?;
-            if self.follow_chain(node, &tip).await?
+            let best: BlockHash = node.get("getbestblockhash", vec![]).await?;
+            if self.follow_chain(node, best).await?
                 && self.follow_mempool(node).await?
                 // A block found between both looks would hide its transactions from either.
-                && node.get::<BlockHash>("getbestblockhash", vec![]).await? == tip.hash
+                && node.get::<BlockHash>("getbestblockhash", vec![]).await? == best
             {
                 return Ok(());
             }
@@ -85,7 +87,11 @@ impl Index {
     }
 
     /// False when the chain changed meanwhile.
-    async fn follow_chain(&mut self, node: &Node, tip: &Tip) -> Result<bool, NodeError> {
+    async fn follow_chain(&mut self, node: &Node, best: BlockHash) -> Result<bool, NodeError> {
+        if self.blocks.last().is_some_and(|(hash, _)| *hash == best) {
+            return Ok(true);
+        }
+        let tip = node.tip().await?;
         while let Some((hash, _)) = self.blocks.last() {
             let height = self.blocks.len() as u32 - 1;
             if height <= tip.height && (*hash == tip.hash || node.block_hash(height).await? == Some(*hash)) {
@@ -118,8 +124,7 @@ impl Index {
     /// False when the mempool changed meanwhile.
     async fn follow_mempool(&mut self, node: &Node) -> Result<bool, NodeError> {
         let pool: HashSet<Txid> = node.get("getrawmempool", vec![]).await?;
-        let left = self.txs.iter().filter(|(txid, known)| known.confirmed.is_none() && !pool.contains(*txid));
-        for txid in left.map(|(txid, _)| *txid).collect::<Vec<_>>() {
+        for txid in self.waiting.difference(&pool).copied().collect::<Vec<_>>() {
             self.forget(&txid);
         }
         let mut new = vec![];
@@ -159,11 +164,15 @@ impl Index {
             self.spends.insert(input.previous_output, (txid, vin));
         }
         self.ranks += 1;
+        if confirmed.is_none() {
+            self.waiting.insert(txid);
+        }
         self.txs.insert(txid, Known { tx, prevouts, confirmed, rank: self.ranks });
     }
 
     fn forget(&mut self, txid: &Txid) {
         let Some(known) = self.txs.remove(txid) else { return };
+        self.waiting.remove(txid);
         for script in scripts(&known.tx, &known.prevouts) {
             if let Some(txids) = self.scripts.get_mut(&script) {
                 txids.remove(txid);
