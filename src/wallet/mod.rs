@@ -17,6 +17,7 @@ mod close_together;
 mod coins;
 mod config;
 mod elsewhere;
+mod ending;
 mod error;
 mod events;
 mod exit;

@@ -101,7 +101,7 @@ impl Wallet {
             return Ok(None);
         }
         let loaded = self.loaded(&row.record.id)?;
-        let moment = self.at(loaded.unit(), closed_exit_by(&loaded, &self.now()));
+        let moment = self.at(loaded.unit(), closed_exit_by(row, &loaded, &self.now()));
         Ok(Some(moment.max(self.now().wall + RETRY)))
     }
 

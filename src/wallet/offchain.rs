@@ -12,6 +12,7 @@ use bitcoin::{Amount, OutPoint, Psbt, ScriptBuf, Transaction, TxOut, Txid, XOnly
 use serde::{Deserialize, Serialize};
 
 use super::batch::{InputData, OpeningData, OutputData, decode, encode};
+use super::ending::Ending;
 use super::error::Result;
 use super::events::Step;
 use super::keys::SecretKeypair;
@@ -266,15 +267,17 @@ impl Wallet {
         let job = self.offchain_job(&flow, &data)?;
         let ark_txid = job.tx.txid();
         // An earlier process may have come to the end: finalizing again would mark the transaction failed in arkd.
-        if flow.step == step::ANSWERED && self.outputs_exist(operator, ark_txid).await? {
-            self.complete_offchain(&flow, &data, &job).await?;
-            return Ok(ark_txid);
+        let mut is_final = false;
+        if flow.step == step::ANSWERED {
+            is_final = match self.ending(operator, &job).await? {
+                Ending::Open => false,
+                Ending::Claimed => return Err(WalletError::OutcomeUnknown { ark_txid }),
+                Ending::Proven(_) => true,
+            };
         }
         if flow.step == step::BUILT {
-            let Some(answer) = self.submit(operator, &flow, &job).await? else {
-                // It had been finalized before.
-                return self.complete_offchain(&flow, &data, &job).await.map(|()| ark_txid);
-            };
+            let answer;
+            (answer, is_final) = self.submit(operator, &flow, &job).await?;
             data.answer = Some(AnswerData::of(&answer));
             let signed = job.signed(&answer.signatures)?;
             let now = self.timestamp();
@@ -292,11 +295,15 @@ impl Wallet {
             flow.step = step::ANSWERED.into();
             self.events.progress(&id, Step::Submitted);
         }
+        if is_final {
+            self.complete_offchain(&flow, &data, &job).await?;
+            return Ok(ark_txid);
+        }
         let answer = data.answer.as_ref().ok_or(WalletError::CorruptFlow { what: flow.kind.as_str() })?;
         let signatures = answer.signatures(&job)?;
         let checkpoints = job.final_checkpoints(&signatures)?;
         if let Err(error) = operator.finalize(&job.tx, &checkpoints).await {
-            self.after_finalize_error(operator, &flow, &data, ark_txid, error).await?;
+            self.after_finalize_error(operator, &flow, &data, &job, error).await?;
         }
         self.await_books(operator, ark_txid).await;
         self.complete_offchain(&flow, &data, &job).await?;
@@ -304,11 +311,11 @@ impl Wallet {
         Ok(ark_txid)
     }
 
-    /// Submits, or finds what was submitted before. `None`: it is finalized already.
-    async fn submit(&self, operator: &Operator, flow: &Flow, job: &Job) -> Result<Option<SubmitAnswer>> {
+    /// Submits, or finds what was submitted before; and whether it is finalized already.
+    async fn submit(&self, operator: &Operator, flow: &Flow, job: &Job) -> Result<(SubmitAnswer, bool)> {
         let ark_txid = job.tx.txid();
         let error = match operator.submit(&job.tx, &job.signed_ark()?, job.operator).await {
-            Ok(answer) => return Ok(Some(answer)),
+            Ok(answer) => return Ok((answer, false)),
             Err(error) => error,
         };
         // Only a refusal in arkd's own words says that nothing was accepted. The answer may have been lost, now or in an
@@ -320,7 +327,7 @@ impl Wallet {
         match operator.find_pending(&job.pending, ark_txid).await {
             Ok(Some(found)) => {
                 let answer = SubmitAnswer::check(&job.tx, found.ark, found.checkpoints, job.operator)?;
-                return Ok(Some(answer));
+                return Ok((answer, false));
             }
             Ok(None) => {}
             // A pending transaction would have been shown: there is none.
@@ -328,8 +335,10 @@ impl Wallet {
             Err(unusable) if unusable.is_transport() => return Err(WalletError::OutcomeUnknown { ark_txid }),
             Err(unusable) => return Err(unusable.into()),
         }
-        if self.outputs_exist(operator, ark_txid).await? {
-            return Ok(None);
+        match self.ending(operator, job).await? {
+            Ending::Proven(answer) => return Ok((*answer, true)),
+            Ending::Claimed => return Err(WalletError::OutcomeUnknown { ark_txid }),
+            Ending::Open => {}
         }
         if error.is_transport() {
             return Err(WalletError::OutcomeUnknown { ark_txid });
@@ -353,21 +362,22 @@ impl Wallet {
         }
     }
 
-    /// Finalizing failed, or its answer was lost: only the operator's books say which. Two looks, a minute apart, before
-    /// it counts as failed.
+    /// Finalizing failed, or its answer was lost: what the operator shows then says which. Two looks, a minute apart,
+    /// before it counts as failed.
     async fn after_finalize_error(
         &self,
         operator: &Operator,
         flow: &Flow,
         data: &OffchainData,
-        ark_txid: Txid,
+        job: &Job,
         error: OperatorError,
     ) -> Result<()> {
+        let ark_txid = job.tx.txid();
         for wait in [0, 1, 2] {
             tokio::time::sleep(Duration::from_secs(wait)).await;
-            match self.outputs_exist(operator, ark_txid).await {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
+            match self.ending(operator, job).await {
+                Ok(Ending::Proven(_)) => return Ok(()),
+                Ok(Ending::Open | Ending::Claimed) => {}
                 Err(_) => return Err(WalletError::OutcomeUnknown { ark_txid }),
             }
         }
@@ -388,11 +398,6 @@ impl Wallet {
                 Err(WalletError::OutcomeUnknown { ark_txid })
             }
         }
-    }
-
-    /// Whether the outputs of an ark transaction are in the operator's books: it is final.
-    pub(super) async fn outputs_exist(&self, operator: &Operator, ark_txid: Txid) -> Result<bool> {
-        Ok(!operator.vtxos_by_outpoints(&[OutPoint::new(ark_txid, 0)]).await?.is_empty())
     }
 
     /// arkd answers before its indexer has the transaction, and what comes next looks for it there: the checks of a

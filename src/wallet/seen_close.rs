@@ -1,78 +1,45 @@
-//! A close as the payer sees it: its remainder depends on the checkpoint and the ark transaction, so both are fetched,
-//! built again from the terms, verified and kept.
+//! A close that somebody else has made: what it pays this side depends on the checkpoint and the ark transaction, so both
+//! are fetched, built again from the terms, verified and kept.
 
-use bitcoin::{Amount, OutPoint, Psbt, Transaction, TxOut, Txid};
+use bitcoin::{OutPoint, Psbt, ScriptBuf, Transaction, TxOut, Txid};
 
+use super::WalletError;
 use super::error::Result;
-use super::loaded::LoadedChannel;
 use super::offchain::AnswerData;
-use super::{Wallet, WalletError};
+use crate::channel::exit::output_to;
 use crate::channel::psbt::{ARK_FIELD, TAPTREE_FIELD, verified_signature, witness};
 use crate::channel::script::{CheckpointScript, Leaf};
 use crate::channel::transactions::set_witness;
 use crate::channel::{Channel, ChannelError};
-use crate::operator::{Operator, Vtxo};
-use crate::store::ChannelRow;
+use crate::operator::Operator;
 
-/// A close that is the one agreed on.
+/// A close of the channel, with the signatures of payer, receiver and operator.
 pub(super) struct SeenClose {
-    /// The payer's remainder.
+    /// What pays the script that was asked about, if anything does.
     pub outpoint: Option<OutPoint>,
-    /// Both transactions with all signatures, where the operator shows them.
-    pub transactions: Option<AnswerData>,
+    pub transactions: AnswerData,
 }
 
-impl Wallet {
-    /// Whether `ark_txid` is a close of the channel: `None` for a transaction of any other kind, whatever the operator
-    /// says of it.
-    pub(super) async fn seen_close(
-        &self,
-        operator: &Operator,
-        row: &ChannelRow,
-        loaded: &LoadedChannel,
-        ark_txid: Txid,
-    ) -> Result<Option<SeenClose>> {
-        let script = loaded.channel.terms.payer.ark_payout.script();
-        let rest = operator.vtxos_by_scripts(std::slice::from_ref(&script)).await?;
-        let rest = rest.into_iter().find(|vtxo| vtxo.outpoint.txid == ark_txid);
-        let outpoint = rest.as_ref().map(|vtxo| vtxo.outpoint);
-        match fetch(operator, &loaded.channel, ark_txid).await {
-            Ok(transactions) => Ok(Some(SeenClose { outpoint, transactions: Some(transactions) })),
-            // Not shown, or not as it should be. The id alone says enough, where the checkpoint script is known.
-            Err(_) if self.is_close(row, loaded, ark_txid, rest.as_ref())? => {
-                Ok(Some(SeenClose { outpoint, transactions: None }))
-            }
-            Err(_) => Ok(None),
-        }
-    }
-
-    /// Whether the close under the stored Authorisation, with this remainder, has that id.
-    fn is_close(&self, row: &ChannelRow, loaded: &LoadedChannel, ark_txid: Txid, rest: Option<&Vtxo>) -> Result<bool> {
-        let stored = self.store.read(|db| self.authorised(db, loaded, &row.hot))?;
-        let rest = rest.map_or(Amount::ZERO, |vtxo| vtxo.amount);
-        let (Some(stored), Some(amount)) = (stored, row.record.capacity.checked_sub(rest)) else { return Ok(false) };
-        Ok(amount <= row.hot.high && loaded.channel.close(&stored.authorisation.script, amount)?.txid() == ark_txid)
-    }
+/// The close that the operator shows under this id, and what of it pays `script`; `None` for a transaction of any other
+/// kind, and for one that is not shown, whatever the books say of it.
+pub(super) async fn seen_close(
+    operator: &Operator,
+    channel: &Channel,
+    ark_txid: Txid,
+    script: &ScriptBuf,
+) -> Option<SeenClose> {
+    let ark = operator.virtual_txs(&[ark_txid]).await.ok()?.pop()?;
+    let checkpoint_txid = ark.unsigned_tx.input.first()?.previous_output.txid;
+    let checkpoint = operator.virtual_txs(&[checkpoint_txid]).await.ok()?.pop()?;
+    let signed = verify(channel, &ark, &checkpoint).ok()?;
+    let outpoint = signed.last().and_then(|ark| output_to(ark, script)).map(|(outpoint, _)| outpoint);
+    Some(SeenClose {
+        outpoint,
+        transactions: AnswerData { ark: ark.to_string(), checkpoints: vec![checkpoint.to_string()] },
+    })
 }
 
-/// Checkpoint and ark transaction with the signatures of payer, receiver and operator.
-async fn fetch(operator: &Operator, channel: &Channel, ark_txid: Txid) -> Result<AnswerData> {
-    let malformed = |what| WalletError::from(ChannelError::MalformedTransaction { what });
-    let missing = |txid| WalletError::from(ChannelError::MissingCheckpoint { txid });
-    let ark = operator.virtual_txs(&[ark_txid]).await?.pop().ok_or_else(|| missing(ark_txid))?;
-    let input = ark.unsigned_tx.input.first().ok_or_else(|| malformed("ark transaction without inputs"))?;
-    let checkpoint_txid = input.previous_output.txid;
-    let checkpoint = operator.virtual_txs(&[checkpoint_txid]).await?.pop().ok_or_else(|| missing(checkpoint_txid))?;
-    verify(channel, &ark, &checkpoint)?;
-    Ok(AnswerData { ark: ark.to_string(), checkpoints: vec![checkpoint.to_string()] })
-}
-
-/// Whether the operator shows a close of the channel with the signatures of all three.
-pub(super) async fn is_signed_close(operator: &Operator, channel: &Channel, ark_txid: Txid) -> bool {
-    fetch(operator, channel, ark_txid).await.is_ok()
-}
-
-/// What [`fetch`] stored, as it goes on chain: checkpoint, then ark transaction.
+/// What [`seen_close`] showed, or this wallet made, as it goes on chain: checkpoint, then ark transaction.
 pub(super) fn signed_close(channel: &Channel, stored: &AnswerData) -> Result<Vec<Transaction>> {
     let corrupt = || WalletError::CorruptFlow { what: "a close that was seen" };
     let parse = |text: &String| text.parse::<Psbt>().map_err(|_| corrupt());

@@ -1,12 +1,13 @@
 //! An operator whose books lie: they say of a channel that it has ended, and nothing that anybody signed bears them out.
 
-use bitcoin::Txid;
 use bitcoin::hashes::Hash;
+use bitcoin::{Psbt, Txid};
 use regtest::operator::{Action, Call, Claim, Code, Unit, wire};
 use virtual_channels::store::ChannelState;
-use virtual_channels::wallet::ExitReason;
+use virtual_channels::wallet::{ExitReason, WalletError};
 
 use crate::case::{CAPACITY, Case, PAID, maintained, reasons};
+use crate::world::{eventually, refused, sats};
 
 /// Of a transaction that does not exist.
 fn lie() -> Txid {
@@ -23,6 +24,13 @@ impl Case {
         assert!(operator.put_vtxo(&output));
         let claim = Claim { spent: Some(true), ark_txid: Some(ark_txid), ..Claim::default() };
         operator.faults().claim(funding, claim);
+    }
+
+    /// The id of the ark transaction that came in last, whatever was answered.
+    async fn submitted(&self) -> Txid {
+        let submissions = self.world.regtest.operator().await.faults().submissions();
+        let ark: Psbt = submissions.last().unwrap().signed_ark_tx.parse().unwrap();
+        ark.unsigned_tx.compute_txid()
     }
 
     /// And it takes nothing of the channel any more.
@@ -76,4 +84,58 @@ async fn a_refund_that_is_none_does_not_end_the_receivers_claim() {
     assert_eq!(case.left_alone(&case.receiver).await, ChannelState::Settled);
     assert_eq!(reasons(&case.receiver), [ExitReason::Deadline]);
     case.has_on_chain(&case.receiver, PAID - 3_000, PAID).await;
+}
+
+/// The close was submitted and never answered; the books call it done. Without the operator's signatures the receiver has
+/// nothing in hand, and leaves in time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_without_the_operators_signatures_is_not_done() {
+    let case = Case::new(Unit::Blocks).await;
+    case.refuses(Code::VtxoAlreadySpent).await;
+    refused(case.receiver.close_channel(&case.id).await);
+    case.books_say_spent_by(case.submitted().await).await;
+    let error = refused(case.receiver.close_channel(&case.id).await);
+    assert!(matches!(error, WalletError::OutcomeUnknown { .. }), "{error}");
+    assert_eq!(case.state(&case.receiver), ChannelState::Closing);
+    let info = case.receiver.channel(&case.id).unwrap();
+    case.mine_to(info.exit_by).await;
+    assert_eq!(case.left_alone(&case.receiver).await, ChannelState::Settled);
+    assert_eq!(reasons(&case.receiver), [ExitReason::Deadline]);
+    case.has_on_chain(&case.receiver, PAID - 3_000, PAID).await;
+}
+
+/// The same with a payment off chain: the coin stays this wallet's until the operator has signed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_without_the_operators_signatures_is_not_done() {
+    let case = Case::new(Unit::Blocks).await;
+    let before = case.payer.balance().await.unwrap().total();
+    let address = case.receiver.ark_address().unwrap();
+    case.world.regtest.operator().await.faults().once(Call::SubmitTx, Action::Drop);
+    let error = refused(case.payer.send(&address, sats(5_000)).await);
+    assert!(matches!(error, WalletError::OutcomeUnknown { .. }), "{error}");
+    case.books_say_spent_by(case.submitted().await).await;
+    case.refuses(Code::VtxoAlreadySpent).await;
+    let (left, errors) = case.payer.resume().await.unwrap();
+    assert!(left == 1 && matches!(errors.as_slice(), [WalletError::OutcomeUnknown { .. }]), "{left} {errors:?}");
+    assert_eq!(case.payer.balance().await.unwrap().total(), before);
+    // Once it is signed it is done.
+    case.world.regtest.operator().await.faults().clear();
+    let (left, errors) = case.payer.resume().await.unwrap();
+    assert!(left == 0 && errors.is_empty(), "{left} {errors:?}");
+    let arrived = async || case.receiver.balance().await.is_ok_and(|balance| balance.preconfirmed == sats(5_000));
+    eventually("the payment", arrived).await;
+}
+
+/// A close whose transactions are not shown is none yet for the payer, whose remainder hangs on them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_that_is_not_shown_is_asked_for_again() {
+    let case = Case::new(Unit::Blocks).await;
+    case.receiver.close_channel(&case.id).await.unwrap();
+    case.world.regtest.operator().await.faults().always(Call::GetVirtualTxs, Action::Garbage);
+    let report = maintained(&case.payer).await;
+    assert!(report.exits.is_empty() && report.changed.is_empty(), "{report:?}");
+    assert_eq!(case.state(&case.payer), ChannelState::Open);
+    case.world.regtest.operator().await.faults().clear();
+    maintained(&case.payer).await;
+    assert_eq!(case.state(&case.payer), ChannelState::Closed);
 }

@@ -1,8 +1,9 @@
 //! What the other side does is noticed, whoever tells it late.
 
+use bitcoin::Txid;
 use regtest::operator::{Knob, Unit};
 use virtual_channels::store::ChannelState;
-use virtual_channels::wallet::{EventKind, Wallet};
+use virtual_channels::wallet::{EventKind, ExitReason, Wallet};
 
 use crate::case::{Case, PAID, maintained, reasons, told};
 use crate::world::{World, eventually, pay, sats};
@@ -57,9 +58,8 @@ async fn the_indexer_lags() {
     .await;
 }
 
-/// A close that this phone did not make, with its own signature: another phone with the same words did. That is no theft.
-#[tokio::test(flavor = "multi_thread")]
-async fn another_phone_closed_it() {
+/// The receiver's phone, and a close at more than it knows of by another one with the same words.
+async fn closed_by_another_phone() -> (Case, Wallet, Txid) {
     let case = Case::new(Unit::Blocks).await;
     case.receiver.close().unwrap();
     std::fs::copy(case.world.path("receiver"), case.world.path("other phone")).unwrap();
@@ -68,9 +68,29 @@ async fn another_phone_closed_it() {
     // The other one has taken more meanwhile.
     pay(&case.payer, &other, &case.id, 1_000, "two");
     let txid = other.close_channel(&case.id).await.unwrap();
+    other.close().unwrap();
+    (case, receiver, txid)
+}
+
+/// A close that this phone did not make, with its own signature: another phone with the same words did. That is no theft.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_phone_closed_it() {
+    let (case, receiver, txid) = closed_by_another_phone().await;
     let report = maintained(&receiver).await;
     assert!(report.exits.is_empty(), "{report:?}");
     let info = receiver.channel(&case.id).unwrap();
     assert_eq!((info.state, info.result), (ChannelState::Closed, Some(txid)));
     assert_eq!(reasons(&receiver), []);
+}
+
+/// And then the operator goes before it is settled: with the close in hand this phone brings it on chain.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_phone_closed_it_and_the_operator_goes() {
+    let (case, receiver, _) = closed_by_another_phone().await;
+    assert_eq!(receiver.watch(&case.id).await.unwrap().state, ChannelState::Closed);
+    case.world.regtest.stop_operator().await;
+    case.mine_to(receiver.channel(&case.id).unwrap().payer_exit_by).await;
+    assert_eq!(case.left_alone(&receiver).await, ChannelState::Settled);
+    assert_eq!(reasons(&receiver), [ExitReason::Deadline]);
+    case.has_on_chain(&receiver, PAID + 1_000 - 3_000, PAID + 1_000).await;
 }

@@ -16,7 +16,7 @@ use super::data::{Claim, ExitData, Hex, exit_flow};
 use super::follow::side;
 use super::{ExitReason, ExitStage};
 use crate::channel::exit::output_to;
-use crate::channel::{Authorisation, ChannelError, ChannelId};
+use crate::channel::{ChannelError, ChannelId};
 use crate::log::note;
 use crate::store::{ChannelRow, ChannelState, Flow, Role, StoreError};
 
@@ -200,21 +200,8 @@ impl Wallet {
         }
         let Some(bytes) = &basis.row.submit_answer else { return Ok(None) };
         let answer: AnswerData = serde_json::from_slice(bytes).map_err(|_| corrupt())?;
-        match loaded.record.role {
-            Role::Receiver => {
-                let authorisation = basis.row.authorisation.as_ref();
-                let authorisation =
-                    authorisation.ok_or(ChannelError::MissingAuthorisation { channel_id: loaded.channel.id })?;
-                let script = Authorisation::from_bytes(authorisation)?.script;
-                let job = self.close_job(&OffchainData::of_close(&loaded.channel, script))?;
-                let script = terms.receiver.ark_payout.script();
-                Ok(Some((job.transactions(&answer.signatures(&job)?)?, script)))
-            }
-            Role::Payer => {
-                let then = super::super::seen_close::signed_close(&loaded.channel, &answer)?;
-                Ok(Some((then, terms.payer.ark_payout.script())))
-            }
-        }
+        let then = super::super::seen_close::signed_close(&loaded.channel, &answer)?;
+        Ok(Some((then, side(terms, loaded.record.role).ark_payout.script())))
     }
 }
 

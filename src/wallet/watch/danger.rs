@@ -56,9 +56,14 @@ pub(super) struct Moment {
     pub chain: u64,
 }
 
-/// When a side that has closed, but whose output is in no batch yet, must be on its way on chain: checkpoint and ark
-/// transaction come on top of the branch.
-pub(in crate::wallet) fn closed_exit_by(loaded: &LoadedChannel, now: &Now) -> u64 {
+/// When a side of a closed channel, whose output is in no batch yet, must be on its way on chain: checkpoint and ark
+/// transaction come on top of the branch. Without them it leaves as if nothing had been closed.
+pub(in crate::wallet) fn closed_exit_by(row: &ChannelRow, loaded: &LoadedChannel, now: &Now) -> u64 {
+    match (&row.submit_answer, row.hot.role) {
+        (Some(_), _) => {}
+        (None, Role::Receiver) => return loaded.deadlines(now, None).exit_by,
+        (None, Role::Payer) => return payer_leaves_at(loaded, now),
+    }
     let record = &loaded.record;
     let margins = Margins::of(loaded.unit(), record.batch_expiry.value());
     let unrolling = (u64::from(record.levels) + 2).saturating_mul(margins.level);
@@ -110,8 +115,7 @@ fn on_chain(row: &ChannelRow, sight: &Sight, tip: u32) -> Option<ExitReason> {
 fn closed(row: &ChannelRow, loaded: &LoadedChannel, sight: &Sight, moment: Moment, now: &Now) -> Option<Danger> {
     let owned = row.result.is_some_and(|result| result.outpoint.is_some());
     let waits = owned && !sight.result_is_spent && sight.settled.is_none();
-    (waits && row.submit_answer.is_some() && moment.now >= closed_exit_by(loaded, now))
-        .then_some(Danger::Leave(ExitReason::Deadline))
+    (waits && moment.now >= closed_exit_by(row, loaded, now)).then_some(Danger::Leave(ExitReason::Deadline))
 }
 
 fn receiver(

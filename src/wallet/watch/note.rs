@@ -1,6 +1,6 @@
 //! What follows from a look.
 
-use bitcoin::{OutPoint, Txid};
+use bitcoin::Txid;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Sight, WatchReport};
@@ -8,6 +8,7 @@ use crate::operator::Vtxo;
 use crate::store::{ChannelResult, ChannelRow, ChannelState, Role};
 use crate::wallet::error::Result;
 use crate::wallet::events::EventKind;
+use crate::wallet::seen_close::{SeenClose, seen_close};
 use crate::wallet::{Wallet, WalletError};
 
 impl Wallet {
@@ -115,23 +116,28 @@ impl Wallet {
         {
             return Ok(()); // That is our own taking back of what the receiver gave.
         }
-        let operator = self.net.operator().await?;
-        let loaded = self.loaded(&id)?;
-        // Anything else that the books call its spender is no close, and nothing that the payer agreed to.
-        let Some(seen) = self.seen_close(operator, row, &loaded, txid).await? else { return Ok(()) };
-        let outpoint = seen.outpoint;
+        // Anything else that the books call its spender is no close, and nothing that the payer agreed to. One that is not
+        // shown is asked for again at the next look.
+        let Some(SeenClose { outpoint, transactions }) = self.close_seen(row, txid).await? else { return Ok(()) };
         self.store.write(|db| {
             let from = [ChannelState::Open, ChannelState::Closing, ChannelState::Refunding];
             db.set_state(&id, &from, ChannelState::Closed)?;
             db.delete_flow(&refund)?;
             db.set_result(&id, &ChannelResult { txid, outpoint })?;
-            if let Some(transactions) = &seen.transactions {
-                db.set_submit_answer(&id, &crate::wallet::batch::encode(transactions)?)?;
-            }
+            db.set_submit_answer(&id, &crate::wallet::batch::encode(&transactions)?)?;
             self.push_event(db, Some(&id), &EventKind::ChannelClosed { txid })
         })?;
         self.events.ring();
         Ok(())
+    }
+
+    /// The close under this id, if it is one, and what it pays this side.
+    async fn close_seen(&self, row: &ChannelRow, txid: Txid) -> Result<Option<SeenClose>> {
+        let loaded = self.loaded(&row.record.id)?;
+        let terms = &loaded.channel.terms;
+        let party = if row.hot.role == Role::Payer { &terms.payer } else { &terms.receiver };
+        let operator = self.net.operator().await?;
+        Ok(seen_close(operator, &loaded.channel, txid, &party.ark_payout.script()).await)
     }
 
     /// A close that carries this receiver's own signature, and that this phone did not make: another one with the same
@@ -144,13 +150,12 @@ impl Wallet {
         if !super::may_be_spent(row) || begun && self.own_close(row, &loaded)? == Some(txid) {
             return Ok(()); // What this phone has begun ends by itself.
         }
-        if !crate::wallet::seen_close::is_signed_close(self.net.operator().await?, &loaded.channel, txid).await {
-            return Ok(());
-        }
+        let Some(SeenClose { outpoint, transactions }) = self.close_seen(row, txid).await? else { return Ok(()) };
         self.store.write(|db| {
             let from = [ChannelState::Confirming, ChannelState::Open, ChannelState::Closing];
             db.set_state(&id, &from, ChannelState::Closed)?;
-            db.set_result(&id, &ChannelResult { txid, outpoint: Some(OutPoint::new(txid, 0)) })?;
+            db.set_result(&id, &ChannelResult { txid, outpoint })?;
+            db.set_submit_answer(&id, &crate::wallet::batch::encode(&transactions)?)?;
             db.delete_flow(&close)?;
             self.push_event(db, Some(&id), &EventKind::ChannelClosed { txid })
         })?;
