@@ -5,10 +5,10 @@ use regtest::operator::{Action, Call, Code, Unit};
 use virtual_channels::channel::AuthorisationPolicy::AtOpen;
 use virtual_channels::channel::message::{CloseGrant, CloseRequest};
 use virtual_channels::store::{ChannelState, FlowKind};
-use virtual_channels::wallet::{EventKind, WalletError};
+use virtual_channels::wallet::{EventKind, Wallet, WalletError};
 
 use crate::case::{Case, FUNDS, case, kinds};
-use crate::world::{eventually, refused, sats};
+use crate::world::{World, eventually, refused, sats};
 
 async fn unused() -> Case {
     case(Unit::Seconds, AtOpen, None).await
@@ -141,6 +141,28 @@ async fn the_operator_refuses_it_for_now() {
     // The receiver's signatures are kept.
     case.reopen_and_resume("payer").await;
     case.is_given_back().await;
+}
+
+/// The receiver gives back what its other phone was paid in, and that one closes: the payer sees it, though it has begun
+/// to take everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_receivers_other_phone_closes_it() {
+    let mut case = unused().await;
+    case.receiver.close().unwrap();
+    std::fs::copy(case.world.path("receiver"), case.world.path("other phone")).unwrap();
+    let other = Wallet::open(case.world.config("other phone"), &World::mnemonic("receiver")).await.unwrap();
+    case.receiver = case.world.wallet("receiver").await;
+    other.receive(&case.pay(1_000, "to the other phone")).unwrap();
+    let grant = case.released().await;
+    case.fault(Call::SubmitTx, Action::Refuse(Code::VtxoBanned, "for a while".into())).await;
+    refused(case.payer.close_with(&grant).await);
+    let txid = other.close_channel(&case.id).await.unwrap();
+    let error = refused(case.payer.close_with(&grant).await);
+    assert!(matches!(error, WalletError::AlreadySpent { spent_by: Some(by), .. } if by == txid), "{error}");
+    let row = case.row("payer");
+    assert_eq!((row.hot.state, row.result.unwrap().txid), (ChannelState::Closed, txid));
+    assert_eq!(case.step("payer", FlowKind::Release), None);
+    assert_eq!(case.total(&case.payer).await, FUNDS - 1_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

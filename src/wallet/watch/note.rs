@@ -5,9 +5,12 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Sight, WatchReport};
 use crate::operator::Vtxo;
-use crate::store::{ChannelResult, ChannelRow, ChannelState, Role};
+use crate::store::{ChannelResult, ChannelRow, ChannelState, FlowKind, Role};
+use crate::wallet::batch::{decode, encode};
 use crate::wallet::error::Result;
 use crate::wallet::events::EventKind;
+use crate::wallet::hand_back::release_flow;
+use crate::wallet::refund::refund_flow;
 use crate::wallet::seen_close::{SeenClose, seen_close};
 use crate::wallet::{Wallet, WalletError};
 
@@ -104,17 +107,8 @@ impl Wallet {
         if !super::awaits_close(row) {
             return Ok(());
         }
-        let refund = crate::wallet::refund::refund_flow(&id);
-        if let Some(flow) = self.store.read::<_, WalletError>(|db| Ok(db.flow(&refund)?))?
-            && self.refund_job(&crate::wallet::batch::decode(&flow)?)?.tx.txid() == txid
-        {
-            return Ok(()); // That is our own refund.
-        }
-        if self
-            .store
-            .read::<_, WalletError>(|db| Ok(db.flow(&crate::wallet::hand_back::release_flow(&id))?.is_some()))?
-        {
-            return Ok(()); // That is our own taking back of what the receiver gave.
+        if self.own_spends(row)?.contains(&txid) {
+            return Ok(()); // What this phone has begun ends by itself.
         }
         // Anything else that the books call its spender is no close, and nothing that the payer agreed to. One that is not
         // shown is asked for again at the next look.
@@ -122,13 +116,27 @@ impl Wallet {
         self.store.write(|db| {
             let from = [ChannelState::Open, ChannelState::Closing, ChannelState::Refunding];
             db.set_state(&id, &from, ChannelState::Closed)?;
-            db.delete_flow(&refund)?;
+            db.delete_flow(&refund_flow(&id))?;
+            db.delete_flow(&release_flow(&id))?;
             db.set_result(&id, &ChannelResult { txid, outpoint })?;
-            db.set_submit_answer(&id, &crate::wallet::batch::encode(&transactions)?)?;
+            db.set_submit_answer(&id, &encode(&transactions)?)?;
             self.push_event(db, Some(&id), &EventKind::ChannelClosed { txid })
         })?;
         self.events.ring();
         Ok(())
+    }
+
+    /// What a payer has under way that spends the channel: its refund, and its taking back of what the receiver gave.
+    fn own_spends(&self, row: &ChannelRow) -> Result<Vec<Txid>> {
+        let id = &row.record.id;
+        let flows =
+            self.store.read::<_, WalletError>(|db| Ok([db.flow(&refund_flow(id))?, db.flow(&release_flow(id))?]))?;
+        let spends = flows.into_iter().flatten().map(|flow| {
+            let data = decode(&flow)?;
+            let job = if flow.kind == FlowKind::Refund { self.refund_job(&data)? } else { self.release_job(&data)? };
+            Ok(job.tx.txid())
+        });
+        spends.collect()
     }
 
     /// The close under this id, if it is one, and what it pays this side.
@@ -155,7 +163,7 @@ impl Wallet {
             let from = [ChannelState::Confirming, ChannelState::Open, ChannelState::Closing];
             db.set_state(&id, &from, ChannelState::Closed)?;
             db.set_result(&id, &ChannelResult { txid, outpoint })?;
-            db.set_submit_answer(&id, &crate::wallet::batch::encode(&transactions)?)?;
+            db.set_submit_answer(&id, &encode(&transactions)?)?;
             db.delete_flow(&close)?;
             self.push_event(db, Some(&id), &EventKind::ChannelClosed { txid })
         })?;
