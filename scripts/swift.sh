@@ -91,7 +91,7 @@ enter() {
             *) if [ -d "$path" ] && [ ! -L "$path" ]; then share "$path"; fi ;;
         esac
     done
-    for path in "$checkout" "${CARGO_TARGET_DIR:-}" "${TMPDIR:-}" "$(dirname "${REGTEST:-/tmp/none}")" "$(dirname "${BITCOIND:-/tmp/none}")" "$PWD"; do
+    for path in "$checkout" "${CARGO_TARGET_DIR:-}" "${TMPDIR:-}" "${REGTEST:+${REGTEST%/*}}" "${BITCOIND:+${BITCOIND%/*}}" "$PWD"; do
         case $path in
             /usr/bin | /bin) ;;
             /lib* | /usr/* | /etc/* | /var/*) if [ -d "$path" ]; then share "$path"; fi ;;

@@ -63,20 +63,33 @@ impl Proxy {
     }
 
     pub fn connector(&self) -> Connector {
-        let mut direct = HttpConnector::new();
-        direct.set_nodelay(true);
         match self.kind {
-            Kind::Socks5 => Connector::Socks5(SocksV5::new(self.at.clone(), direct)),
-            Kind::Connect => Connector::Connect(Tunnel::new(self.at.clone(), direct)),
+            Kind::Socks5 => Connector::Socks5(SocksV5::new(self.at.clone(), tcp())),
+            Kind::Connect => Connector::Connect(Tunnel::new(self.at.clone(), tcp())),
         }
     }
 }
 
-/// Connects to a server through the proxy.
+fn tcp() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.enforce_http(false);
+    connector
+}
+
+/// Connects to a server.
 #[derive(Debug, Clone)]
 pub enum Connector {
+    Direct(HttpConnector),
     Socks5(SocksV5<HttpConnector>),
     Connect(Tunnel<HttpConnector>),
+}
+
+impl Connector {
+    /// Without a proxy.
+    pub fn direct() -> Self {
+        Self::Direct(tcp())
+    }
 }
 
 impl Service<Uri> for Connector {
@@ -86,6 +99,7 @@ impl Service<Uri> for Connector {
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         match self {
+            Self::Direct(tcp) => tcp.poll_ready(context).map_err(Error::from),
             Self::Socks5(proxy) => proxy.poll_ready(context).map_err(Error::from),
             Self::Connect(proxy) => proxy.poll_ready(context).map_err(Error::from),
         }
@@ -97,6 +111,10 @@ impl Service<Uri> for Connector {
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
         match self {
+            Self::Direct(tcp) => {
+                let connecting = tcp.call(server);
+                Box::pin(async move { Ok(connecting.await?) })
+            }
             Self::Socks5(proxy) => {
                 let connecting = proxy.call(server);
                 Box::pin(async move { Ok(connecting.await?) })

@@ -1,15 +1,15 @@
-//! HTTP with a deadline and a bound on every answer, which `esplora-client`'s own client cannot set.
+//! What is asked of the chain server: every call has a deadline, every answer a bound.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bitreq::{Client, Method, Request};
+use http::Method;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::ChainError;
-use super::tunnelled::Tunnelled;
+use super::server::{Answer, Server};
 use crate::log::note;
 use crate::proxy::Proxy;
 
@@ -19,35 +19,14 @@ const CALL_LIMIT: Duration = Duration::from_secs(20);
 /// One request, connecting included.
 const REQUEST_LIMIT: Duration = Duration::from_secs(9);
 
-/// No answer is larger: a full transaction in hex is 8 MB at most.
-pub(super) const BODY_LIMIT: usize = 16 << 20;
-
-pub(super) const HEADER_LIMIT: usize = 64 << 10;
-
 /// Text from outside is kept up to this many characters.
 const TEXT_LIMIT: usize = 512;
-
-/// Connections kept open.
-const CONNECTIONS: usize = 8;
 
 /// A server and its open connections.
 #[derive(Clone)]
 pub(super) struct Http {
     pub(super) url: Arc<str>,
-    client: Way,
-}
-
-/// How the server is reached.
-#[derive(Clone)]
-enum Way {
-    Direct(Client),
-    Proxied(Arc<Tunnelled>),
-}
-
-/// An answer, whole.
-pub(super) struct Answer {
-    pub status: u16,
-    pub body: Vec<u8>,
+    server: Arc<Server>,
 }
 
 impl Http {
@@ -56,26 +35,21 @@ impl Http {
             let why = "the address must begin with https:// or http://".into();
             return Err(ChainError::Unreachable { url: short(url), why });
         }
-        let client = match proxy {
-            None => Way::Direct(Client::new(CONNECTIONS)),
-            Some(proxy) => {
-                let unreachable = |why: String| ChainError::Unreachable { url: short(url), why };
-                Way::Proxied(Arc::new(Tunnelled::new(proxy, url).map_err(|error| unreachable(error.to_string()))?))
-            }
-        };
-        Ok(Self { url: url.trim_end_matches('/').into(), client })
+        let server = Server::new(proxy, url)
+            .map_err(|error| ChainError::Unreachable { url: short(url), why: short(&error.to_string()) })?;
+        Ok(Self { url: url.trim_end_matches('/').into(), server: Arc::new(server) })
     }
 
     /// The body of an answer; `None` for a 404.
     pub(super) async fn get(&self, call: &'static str, path: &str) -> Result<Option<Vec<u8>>, ChainError> {
         let started = Instant::now();
         let asking = async {
-            let first = self.send(Method::Get, path, Vec::new()).await;
+            let first = self.send(Method::GET, path, Vec::new()).await;
             match first {
                 // A busy server, or a connection that was closed while it was kept: once more.
                 Err(_) | Ok(Answer { status: 429 | 500.., .. }) => {
                     tokio::time::sleep(Duration::from_millis(500)).await;
-                    self.send(Method::Get, path, Vec::new()).await
+                    self.send(Method::GET, path, Vec::new()).await
                 }
                 first => first,
             }
@@ -103,7 +77,7 @@ impl Http {
     /// Posts once and never again; a client error is the network's no.
     pub(super) async fn post(&self, call: &'static str, path: &str, body: String) -> Result<Vec<u8>, ChainError> {
         let started = Instant::now();
-        let answer = self.limited(self.send(Method::Post, path, body.into_bytes())).await;
+        let answer = self.limited(self.send(Method::POST, path, body.into_bytes())).await;
         told(&answer, "POST", path, started);
         let answer = answer?;
         match answer.status {
@@ -115,14 +89,9 @@ impl Http {
 
     async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer, String> {
         let url = format!("{}{path}", self.url);
-        match &self.client {
-            Way::Direct(client) => direct(client, method, url, body).await,
-            Way::Proxied(tunnelled) => {
-                match timeout(REQUEST_LIMIT, Box::pin(tunnelled.send(&method, &url, body))).await {
-                    Ok(answer) => answer.map_err(|error| causes(&*error)),
-                    Err(_) => Err(format!("no answer through the proxy within {} s", REQUEST_LIMIT.as_secs())),
-                }
-            }
+        match timeout(REQUEST_LIMIT, Box::pin(self.server.send(method, &url, body))).await {
+            Ok(answer) => answer.map_err(|error| causes(&*error)),
+            Err(_) => Err(format!("no answer within {} s", REQUEST_LIMIT.as_secs())),
         }
     }
 
@@ -134,18 +103,6 @@ impl Http {
             Ok(Ok(answer)) => Ok(answer),
         }
     }
-}
-
-async fn direct(client: &Client, method: Method, url: String, body: Vec<u8>) -> Result<Answer, String> {
-    let request = Request::new(method, url)
-        .with_timeout(REQUEST_LIMIT.as_secs())
-        .with_max_redirects(3)
-        .with_max_headers_size(HEADER_LIMIT)
-        .with_max_status_line_length(HEADER_LIMIT)
-        .with_max_body_size(BODY_LIMIT);
-    let request = if body.is_empty() { request } else { request.with_body(body) };
-    let answer = client.send_async(request).await.map_err(|error| error.to_string())?;
-    Ok(Answer { status: u16::try_from(answer.status_code).unwrap_or(u16::MAX), body: answer.into_bytes() })
 }
 
 /// A line of the log.

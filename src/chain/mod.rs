@@ -5,7 +5,7 @@ mod esplora;
 mod history;
 mod http;
 mod median;
-mod tunnelled;
+mod server;
 
 pub use error::ChainError;
 pub use esplora::{Chain, Coin, Fees, Spend, Tip, TxStatus};

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use bitcoin::{OutPoint, Psbt, Txid};
 
+use super::client::CALL_LIMIT;
 use super::error::OperatorError;
 use super::indexer::PAGE;
 use super::node;
@@ -39,8 +40,7 @@ impl Operator {
         const CALL: &str = "GetVtxoChain";
         let outpoint = wire::IndexerOutpoint { txid: outpoint.txid.to_string(), vout: outpoint.vout };
         let request = wire::GetVtxoChainRequest { outpoint: Some(outpoint), ..Default::default() };
-        let mut client = self.indexer();
-        let answer = self.ask(CALL, client.get_vtxo_chain(request)).await?;
+        let answer = self.ask(CALL_LIMIT, &request).await?;
         if answer.chain.len() > MAX_LINKS {
             return Err(OperatorError::bad(CALL, format!("{} transactions", answer.chain.len())));
         }
@@ -57,8 +57,7 @@ impl Operator {
                 page: Some(wire::IndexerPageRequest { size: PAGE, index: 1 }),
                 auth: None,
             };
-            let mut client = self.indexer();
-            let answer = self.ask(CALL, client.get_virtual_txs(request)).await?;
+            let answer = self.ask(CALL_LIMIT, &request).await?;
             if answer.txs.len() > chunk.len() {
                 return Err(OperatorError::bad(CALL, format!("{} of {} transactions", answer.txs.len(), chunk.len())));
             }

@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Status};
 
+use super::calls::{Answers, Call, Client};
 use super::error::{ArkdError, OperatorError, code, short};
-use super::wire::ark_service_client::ArkServiceClient;
-use super::wire::indexer_service_client::IndexerServiceClient;
 use super::{info, wire};
 use crate::channel::OperatorInfo;
 use crate::log::note;
@@ -27,14 +25,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(8);
 /// An ordinary call.
 pub(super) const CALL_LIMIT: Duration = Duration::from_secs(15);
 
-/// No answer and no event is larger.
-const MESSAGE_LIMIT: usize = 16 << 20;
-
 /// arkd can put a whole transaction into an error, which travels as a header.
 const HEADER_LIMIT: u32 = 1 << 20;
-
-pub(super) type ArkClient = ArkServiceClient<InterceptedService<Channel, Headers>>;
-pub(super) type IndexerClient = IndexerServiceClient<InterceptedService<Channel, Headers>>;
 
 /// An Ark operator. Cloning is cheap; clones share the connection and the last info.
 #[derive(Clone)]
@@ -74,8 +66,8 @@ impl Operator {
             Err(_) => return Err(unreachable(format!("no connection within {} s", CONNECT_LIMIT.as_secs()))),
         };
         let headers = Headers::default();
-        let mut client = ark_client(&channel, &headers);
-        let answer = limited("GetInfo", CALL_LIMIT, url, client.get_info(wire::GetInfoRequest {})).await?;
+        let client = Client::new(channel.clone(), headers.clone());
+        let answer = send(client, CALL_LIMIT, url, &wire::GetInfoRequest {}).await?;
         let info = info::decode(answer)?;
         headers.set_digest(&info.digest);
         Ok(Self { url: url.into(), channel, headers, info: Arc::new(RwLock::new(Arc::new(info))) })
@@ -92,54 +84,53 @@ impl Operator {
 
     /// Asks again. Its digest goes with every call from now on.
     pub async fn refresh_info(&self) -> Result<Arc<OperatorInfo>, OperatorError> {
-        let mut client = self.ark();
-        let answer = limited("GetInfo", CALL_LIMIT, &self.url, client.get_info(wire::GetInfoRequest {})).await?;
+        let answer = self.ask(CALL_LIMIT, &wire::GetInfoRequest {}).await?;
         let info = Arc::new(info::decode(answer)?);
         self.headers.set_digest(&info.digest);
         *self.info.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = info.clone();
         Ok(info)
     }
 
-    pub(super) fn ark(&self) -> ArkClient {
-        ark_client(&self.channel, &self.headers)
-    }
-
-    pub(super) fn indexer(&self) -> IndexerClient {
-        IndexerServiceClient::with_interceptor(self.channel.clone(), self.headers.clone())
-            .max_decoding_message_size(MESSAGE_LIMIT)
-            .max_encoding_message_size(MESSAGE_LIMIT)
+    pub(super) fn client(&self) -> Client {
+        Client::new(self.channel.clone(), self.headers.clone())
     }
 
     /// A call of the ark service within `limit`. When the operator's settings changed since the last info, it is
     /// fetched and the call made once more: arkd refuses those before it looks at them.
-    pub(super) async fn call<T, F, Fut>(&self, name: &'static str, limit: Duration, send: F) -> Result<T, OperatorError>
-    where
-        F: Fn(ArkClient) -> Fut,
-        Fut: Future<Output = Result<Response<T>, Status>>,
-    {
-        match limited(name, limit, &self.url, send(self.ark())).await {
-            Err(error) if error.is(code::DIGEST_MISMATCH) => {
-                note!(Info, "the operator's settings have changed: they are fetched, and {name} is called again");
-                self.refresh_info().await?;
-                limited(name, limit, &self.url, send(self.ark())).await
-            }
+    pub(super) async fn call<C: Call>(&self, limit: Duration, request: &C) -> Result<C::Answer, OperatorError> {
+        match self.ask(limit, request).await {
+            Err(error) if self.settings_changed(C::NAME, &error).await? => self.ask(limit, request).await,
             other => other,
         }
     }
 
-    /// A call of the indexer, which looks at no digest.
-    pub(super) async fn ask<T, Fut>(&self, name: &'static str, send: Fut) -> Result<T, OperatorError>
-    where
-        Fut: Future<Output = Result<Response<T>, Status>>,
-    {
-        limited(name, CALL_LIMIT, &self.url, send).await
+    /// The same for a call that is answered by a stream.
+    pub(super) async fn stream<C: Call>(&self, limit: Duration, request: &C) -> Result<Answers<C>, OperatorError> {
+        let open = || limited(C::NAME, limit, &self.url, self.client().open(request));
+        match open().await {
+            Err(error) if self.settings_changed(C::NAME, &error).await? => open().await,
+            other => other,
+        }
+    }
+
+    /// A call that looks at no digest.
+    pub(super) async fn ask<C: Call>(&self, limit: Duration, request: &C) -> Result<C::Answer, OperatorError> {
+        send(self.client(), limit, &self.url, request).await
+    }
+
+    /// Whether this is why a call was refused; then the settings are fetched.
+    async fn settings_changed(&self, call: &str, error: &OperatorError) -> Result<bool, OperatorError> {
+        if !error.is(code::DIGEST_MISMATCH) {
+            return Ok(false);
+        }
+        note!(Info, "the operator's settings have changed: they are fetched, and {call} is called again");
+        self.refresh_info().await?;
+        Ok(true)
     }
 }
 
-fn ark_client(channel: &Channel, headers: &Headers) -> ArkClient {
-    ArkServiceClient::with_interceptor(channel.clone(), headers.clone())
-        .max_decoding_message_size(MESSAGE_LIMIT)
-        .max_encoding_message_size(MESSAGE_LIMIT)
+async fn send<C: Call>(client: Client, limit: Duration, url: &str, request: &C) -> Result<C::Answer, OperatorError> {
+    limited(C::NAME, limit, url, client.send(request)).await
 }
 
 fn endpoint(url: &str) -> Result<Endpoint, String> {
@@ -164,15 +155,15 @@ fn endpoint(url: &str) -> Result<Endpoint, String> {
 }
 
 /// Runs a call within a deadline and sorts its errors.
-pub(super) async fn limited<T>(
+async fn limited<T>(
     call: &'static str,
     limit: Duration,
     url: &str,
-    sending: impl Future<Output = Result<Response<T>, Status>>,
+    sending: impl Future<Output = Result<T, Status>>,
 ) -> Result<T, OperatorError> {
     let started = Instant::now();
     let answer = match tokio::time::timeout(limit, sending).await {
-        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Ok(answer)) => Ok(answer),
         Ok(Err(status)) => Err(from_status(call, url, &status)),
         Err(_) => Err(OperatorError::Timeout { call, seconds: limit.as_secs() }),
     };

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
-use tonic::Streaming;
 
-use super::client::{ArkClient, from_status};
+use super::calls::Answers;
+use super::client::from_status;
 use super::error::OperatorError;
 use super::{Operator, wire};
 
@@ -24,7 +24,7 @@ pub(super) const BACKOFF: [u64; 5] = [1, 2, 4, 8, 15];
 
 /// An open event stream: what has been sent since it opened will come, in order.
 pub(super) struct EventStream {
-    stream: Streaming<wire::GetEventStreamResponse>,
+    stream: Answers<wire::GetEventStreamRequest>,
     url: String,
 }
 
@@ -32,11 +32,7 @@ impl EventStream {
     /// Opens a stream; returns when the operator has greeted, so that nothing sent from now on is missed.
     pub(super) async fn open(operator: &Operator, topics: Vec<String>) -> Result<Self, OperatorError> {
         let request = wire::GetEventStreamRequest { topics };
-        let send = |mut client: ArkClient| {
-            let request = request.clone();
-            async move { client.get_event_stream(request).await }
-        };
-        let stream = operator.call(CALL, GREETING_LIMIT, send).await?;
+        let stream = operator.stream(GREETING_LIMIT, &request).await?;
         let mut stream = Self { stream, url: operator.url().to_owned() };
         match tokio::time::timeout(GREETING_LIMIT, stream.message()).await {
             Ok(Ok(Event::StreamStarted(_))) => Ok(stream),
@@ -67,7 +63,7 @@ impl EventStream {
     }
 
     async fn message(&mut self) -> Result<Event, OperatorError> {
-        match self.stream.message().await {
+        match self.stream.next().await {
             // An event of a kind that did not exist when this was written is as good as a heartbeat.
             Ok(Some(message)) => Ok(message.event.unwrap_or(Event::Heartbeat(wire::Heartbeat {}))),
             Ok(None) => Err(OperatorError::StreamEnded { why: "the operator closed it".into() }),

@@ -2,6 +2,7 @@
 
 use bitcoin::{OutPoint, ScriptBuf};
 
+use super::client::CALL_LIMIT;
 use super::error::OperatorError;
 use super::vtxo::Vtxo;
 use super::{Operator, wire};
@@ -52,8 +53,7 @@ impl Operator {
         let mut index = 1;
         loop {
             request.page = Some(wire::IndexerPageRequest { size: PAGE, index });
-            let mut client = self.indexer();
-            let answer = self.ask(CALL, client.get_vtxos(request.clone())).await?;
+            let answer = self.ask(CALL_LIMIT, &request).await?;
             if found.len() + answer.vtxos.len() > MAX_VTXOS {
                 return Err(OperatorError::bad(CALL, format!("more than {MAX_VTXOS} VTXOs")));
             }

@@ -15,11 +15,7 @@ impl Operator {
     /// Registers a signed intent for the next batch; answers its id.
     pub async fn register_intent(&self, intent: &Intent) -> Result<String, OperatorError> {
         let request = wire::RegisterIntentRequest { intent: Some(encode(intent)) };
-        let send = |mut client: super::client::ArkClient| {
-            let request = request.clone();
-            async move { client.register_intent(request).await }
-        };
-        let id = self.call("RegisterIntent", CALL_LIMIT, send).await?.intent_id;
+        let id = self.call(CALL_LIMIT, &request).await?.intent_id;
         if id.is_empty() || id.len() > 256 {
             return Err(OperatorError::bad("RegisterIntent", format!("intent id {:?}", short(&id))));
         }
@@ -29,22 +25,14 @@ impl Operator {
     /// Takes back the queued intents that use any input of the proof. Those selected into a running batch stay.
     pub async fn delete_intent(&self, intent: &Intent) -> Result<(), OperatorError> {
         let request = wire::DeleteIntentRequest { intent: Some(encode(intent)) };
-        let send = |mut client: super::client::ArkClient| {
-            let request = request.clone();
-            async move { client.delete_intent(request).await }
-        };
-        self.call("DeleteIntent", CALL_LIMIT, send).await.map(drop)
+        self.call(CALL_LIMIT, &request).await.map(drop)
     }
 
     /// What a batch would take for these inputs and outputs, in sats: inputs minus outputs must be at least this.
     /// The intent's message must be the estimate kind; its proof needs no signatures.
     pub async fn estimate_fee(&self, intent: &Intent) -> Result<SignedAmount, OperatorError> {
         let request = wire::EstimateIntentFeeRequest { intent: Some(encode(intent)) };
-        let send = |mut client: super::client::ArkClient| {
-            let request = request.clone();
-            async move { client.estimate_intent_fee(request).await }
-        };
-        let fee = self.call("EstimateIntentFee", CALL_LIMIT, send).await?.fee;
+        let fee = self.call(CALL_LIMIT, &request).await?.fee;
         if fee.unsigned_abs() > bitcoin::Amount::MAX_MONEY.to_sat() {
             return Err(OperatorError::bad("EstimateIntentFee", format!("a fee of {fee} sats")));
         }
@@ -54,10 +42,6 @@ impl Operator {
     /// Says that whoever registered the intent is there.
     pub async fn confirm_registration(&self, intent_id: &str) -> Result<(), OperatorError> {
         let request = wire::ConfirmRegistrationRequest { intent_id: intent_id.to_owned() };
-        let send = |mut client: super::client::ArkClient| {
-            let request = request.clone();
-            async move { client.confirm_registration(request).await }
-        };
-        self.call("ConfirmRegistration", CALL_LIMIT, send).await.map(drop)
+        self.call(CALL_LIMIT, &request).await.map(drop)
     }
 }

@@ -5,6 +5,7 @@
 
 mod batch;
 mod branch;
+mod calls;
 mod client;
 mod decode;
 mod error;
@@ -30,8 +31,8 @@ pub use offchain::{PendingTx, SubmitAnswer};
 pub use subscription::{ScriptEvent, ScriptSubscription};
 pub use vtxo::Vtxo;
 
-/// The generated client: messages as they are on the wire.
+/// Messages as they are on the wire, generated.
 #[allow(dead_code, clippy::all, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 pub(crate) mod wire {
-    tonic::include_proto!("ark.v1");
+    include!(concat!(env!("OUT_DIR"), "/ark.v1.rs"));
 }

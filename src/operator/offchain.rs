@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bitcoin::{Psbt, Txid, XOnlyPublicKey};
 
-use super::client::{ArkClient, CALL_LIMIT, limited};
+use super::client::CALL_LIMIT;
 use super::error::OperatorError;
-use super::{Operator, code, decode, intents, wire};
+use super::{Operator, decode, intents, wire};
 use crate::channel::intent::Intent;
 use crate::channel::offchain::{OffchainTx, OperatorSignatures};
 
@@ -73,11 +73,7 @@ impl Operator {
             .collect::<Result<Vec<_>, _>>()?;
         let request =
             wire::SubmitTxRequest { signed_ark_tx: decode::encode_psbt(signed_ark), checkpoint_txs: checkpoints };
-        let send = |mut client: ArkClient| {
-            let request = request.clone();
-            async move { client.submit_tx(request).await }
-        };
-        let answer = self.call(CALL, SUBMIT_LIMIT, send).await?;
+        let answer = self.call(SUBMIT_LIMIT, &request).await?;
         if answer.signed_checkpoint_txs.len() != tx.checkpoints.len() {
             let what = format!("{} checkpoints, expected {}", answer.signed_checkpoint_txs.len(), tx.checkpoints.len());
             return Err(OperatorError::bad(CALL, what));
@@ -103,16 +99,7 @@ impl Operator {
         let operator = self.clone();
         // A task of its own, without a deadline on the wire: the connection's keepalive ends it when it is dead.
         let running = tokio::spawn(async move {
-            let forever = Duration::from_secs(3600);
-            let first = limited(CALL, forever, operator.url(), operator.ark().finalize_tx(request.clone())).await;
-            match first {
-                // Refused before it was looked at.
-                Err(error) if error.is(code::DIGEST_MISMATCH) => {
-                    operator.refresh_info().await?;
-                    limited(CALL, forever, operator.url(), operator.ark().finalize_tx(request)).await
-                }
-                other => other,
-            }
+            operator.call(Duration::from_secs(3600), &request).await
         });
         match tokio::time::timeout(FINALIZE_WAIT, running).await {
             Ok(Ok(result)) => result.map(drop),
@@ -140,11 +127,7 @@ impl Operator {
         const CALL: &str = "GetPendingTx";
         let identifier = wire::get_pending_tx_request::Identifier::Intent(intents::encode(intent));
         let request = wire::GetPendingTxRequest { identifier: Some(identifier) };
-        let send = |mut client: ArkClient| {
-            let request = request.clone();
-            async move { client.get_pending_tx(request).await }
-        };
-        let answer = self.call(CALL, CALL_LIMIT, send).await?;
+        let answer = self.call(CALL_LIMIT, &request).await?;
         if answer.pending_txs.len() > MAX_PENDING {
             return Err(OperatorError::bad(CALL, format!("{} transactions", answer.pending_txs.len())));
         }

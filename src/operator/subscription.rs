@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bitcoin::{OutPoint, ScriptBuf, Txid};
 use tokio::task::JoinHandle;
-use tonic::{Status, Streaming};
+use tonic::Status;
 
-use super::client::from_status;
+use super::calls::Answers;
+use super::client::{CALL_LIMIT, from_status};
 use super::error::OperatorError;
 use super::events::{BACKOFF, SILENCE_LIMIT};
 use super::vtxo::{self, Vtxo};
@@ -31,7 +32,7 @@ pub enum ScriptEvent {
     Resumed,
 }
 
-type Messages = Streaming<wire::GetSubscriptionResponse>;
+type Messages = Answers<wire::GetSubscriptionRequest>;
 
 enum State {
     /// arkd answers the call only with its first message, which may be a heartbeat a minute later. It keeps what
@@ -70,15 +71,15 @@ impl Operator {
 
 /// Registers the scripts, and attaches to what they bring.
 async fn open(operator: &Operator, scripts: &[ScriptBuf]) -> Result<State, OperatorError> {
-    let mut client = operator.indexer();
     let scripts = scripts.iter().map(|script| script.to_hex_string()).collect();
     let request = wire::SubscribeForScriptsRequest { scripts, subscription_id: String::new() };
-    let answer = operator.ask("SubscribeForScripts", client.subscribe_for_scripts(request)).await?;
+    let answer = operator.ask(CALL_LIMIT, &request).await?;
     if answer.subscription_id.is_empty() {
         return Err(OperatorError::bad("SubscribeForScripts", "no subscription id"));
     }
     let request = wire::GetSubscriptionRequest { subscription_id: answer.subscription_id };
-    let opening = async move { client.get_subscription(request).await.map(tonic::Response::into_inner) };
+    let client = operator.client();
+    let opening = async move { client.open(&request).await };
     Ok(State::Opening(Opening(tokio::spawn(opening))))
 }
 
@@ -91,7 +92,7 @@ impl State {
             *self = Self::Open(Box::new(messages));
         }
         match self {
-            Self::Open(messages) => messages.message().await,
+            Self::Open(messages) => messages.next().await,
             Self::Opening(_) => Ok(None),
         }
     }

@@ -7,7 +7,7 @@ use bitcoin::OutPoint;
 use super::connectors::Connector;
 use super::session::{Ready, Session};
 use super::{BatchInput, BatchPlan, InputKind, commitment, forfeit};
-use crate::operator::client::{ArkClient, CALL_LIMIT};
+use crate::operator::client::CALL_LIMIT;
 use crate::operator::error::{OperatorError, Phase, short};
 use crate::operator::{Operator, decode, wire};
 
@@ -18,30 +18,14 @@ pub(super) async fn send_nonces(
     operator: &Operator,
     request: wire::SubmitTreeNoncesRequest,
 ) -> Result<(), OperatorError> {
-    let send = |mut client: ArkClient| {
-        let request = request.clone();
-        async move { client.submit_tree_nonces(request).await }
-    };
-    operator
-        .call("SubmitTreeNonces", CALL_LIMIT, send)
-        .await
-        .map(drop)
-        .map_err(|error| batch_over(error, Phase::Signing))
+    operator.call(CALL_LIMIT, &request).await.map(drop).map_err(|error| batch_over(error, Phase::Signing))
 }
 
 pub(super) async fn send_signatures(
     operator: &Operator,
     request: wire::SubmitTreeSignaturesRequest,
 ) -> Result<(), OperatorError> {
-    let send = |mut client: ArkClient| {
-        let request = request.clone();
-        async move { client.submit_tree_signatures(request).await }
-    };
-    operator
-        .call("SubmitTreeSignatures", CALL_LIMIT, send)
-        .await
-        .map(drop)
-        .map_err(|error| batch_over(error, Phase::Signing))
+    operator.call(CALL_LIMIT, &request).await.map(drop).map_err(|error| batch_over(error, Phase::Signing))
 }
 
 /// A call of the session that is refused: the batch has ended, or ends without us. Its failure may still be on its way
@@ -107,10 +91,6 @@ impl Signed {
             signed_forfeit_txs: self.forfeits,
             signed_commitment_tx: self.commitment,
         };
-        let send = |mut client: ArkClient| {
-            let request = request.clone();
-            async move { client.submit_signed_forfeit_txs(request).await }
-        };
-        operator.call("SubmitSignedForfeitTxs", FORFEIT_LIMIT, send).await.map(drop)
+        operator.call(FORFEIT_LIMIT, &request).await.map(drop)
     }
 }

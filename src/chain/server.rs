@@ -1,11 +1,10 @@
-//! HTTP through a proxy, which `bitreq` knows only without SOCKS.
+//! HTTP/1.1 to one server, directly or through a proxy, over a few connections that are kept open.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bitreq::Method;
-use http::{Request, Uri, header};
+use http::{Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
@@ -14,24 +13,36 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 use tower_service::Service;
 
-use super::http::{Answer, BODY_LIMIT, HEADER_LIMIT};
 use crate::proxy::{Connector, Proxy};
 
+/// No answer is larger: a full transaction in hex is 8 MB at most.
+const BODY_LIMIT: usize = 16 << 20;
+
+const HEADER_LIMIT: usize = 64 << 10;
+
 /// Connections kept open.
-const IDLE: usize = 4;
+const IDLE: usize = 8;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// One server, through one proxy.
-pub(super) struct Tunnelled {
-    connector: Connector,
-    tls: Option<TlsConnector>,
-    idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
+type Connection = SendRequest<Full<Bytes>>;
+
+/// An answer, whole.
+pub(super) struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
 }
 
-impl Tunnelled {
+/// One server.
+pub(super) struct Server {
+    connector: Connector,
+    tls: Option<TlsConnector>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Server {
     /// `url` begins with `https://` or `http://`.
-    pub fn new(proxy: &Proxy, url: &str) -> Result<Self, Error> {
+    pub fn new(proxy: Option<&Proxy>, url: &str) -> Result<Self, Error> {
         let tls = match url.starts_with("https://") {
             true => {
                 let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -41,42 +52,61 @@ impl Tunnelled {
             }
             false => None,
         };
-        Ok(Self { connector: proxy.connector(), tls, idle: Mutex::new(Vec::new()) })
+        let connector = proxy.map_or_else(Connector::direct, Proxy::connector);
+        Ok(Self { connector, tls, idle: Mutex::new(Vec::new()) })
     }
 
-    /// Sends one request and reads the whole answer; the caller bounds the time.
-    pub async fn send(&self, method: &Method, url: &str, body: Vec<u8>) -> Result<Answer, Error> {
+    /// Sends one request and reads the whole answer; the caller bounds the time. Redirections are not followed.
+    pub async fn send(&self, method: Method, url: &str, body: Vec<u8>) -> Result<Answer, Error> {
         let uri: Uri = url.parse()?;
-        let authority = uri.authority().ok_or("an address without a host")?.to_string();
-        let mut connection = match self.kept() {
-            Some(kept) => kept,
-            None => self.connect(uri.clone()).await?,
-        };
+        let authority = uri.authority().ok_or("an address without a host")?.as_str();
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let request = Request::builder().method(method.to_string().as_str()).uri(path).header(header::HOST, authority);
-        let answer = connection.send_request(request.body(Full::new(Bytes::from(body)))?).await?;
+        let request = Request::builder().method(method).uri(path).header(header::HOST, authority);
+        let request = request.body(Full::new(Bytes::from(body)))?;
+        let (connection, answer) = self.exchange(&uri, request).await?;
         let status = answer.status().as_u16();
         let body = Limited::new(answer.into_body(), BODY_LIMIT).collect().await?.to_bytes().to_vec();
         self.keep(connection);
         Ok(Answer { status, body })
     }
 
+    /// Over a kept connection if there is one. One that turns out to be closed before anything was sent is no error.
+    async fn exchange(
+        &self,
+        uri: &Uri,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(Connection, http::Response<Incoming>), Error> {
+        let unsent = match self.kept() {
+            Some(mut kept) => match kept.try_send_request(request).await {
+                Ok(answer) => return Ok((kept, answer)),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => unsent,
+                    None => return Err(error.into_error().into()),
+                },
+            },
+            None => request,
+        };
+        let mut fresh = self.connect(uri.clone()).await?;
+        let answer = fresh.send_request(unsent).await?;
+        Ok((fresh, answer))
+    }
+
     /// A connection that was used before and is open still.
-    fn kept(&self) -> Option<SendRequest<Full<Bytes>>> {
+    fn kept(&self) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|connection| !connection.is_closed());
         let ready = idle.iter().position(SendRequest::is_ready)?;
         Some(idle.swap_remove(ready))
     }
 
-    fn keep(&self, connection: SendRequest<Full<Bytes>>) {
+    fn keep(&self, connection: Connection) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE {
             idle.push(connection);
         }
     }
 
-    async fn connect(&self, uri: Uri) -> Result<SendRequest<Full<Bytes>>, Error> {
+    async fn connect(&self, uri: Uri) -> Result<Connection, Error> {
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let stream = self.connector.clone().call(uri).await?;
         match &self.tls {
@@ -90,7 +120,7 @@ impl Tunnelled {
 }
 
 /// Speaks HTTP/1.1 over a stream, in the background, until nobody asks any more.
-async fn open(stream: impl Read + Write + Unpin + Send + 'static) -> Result<SendRequest<Full<Bytes>>, Error> {
+async fn open(stream: impl Read + Write + Unpin + Send + 'static) -> Result<Connection, Error> {
     let (sender, connection) = http1::Builder::new().max_buf_size(HEADER_LIMIT).handshake(stream).await?;
     tokio::spawn(connection);
     Ok(sender)
