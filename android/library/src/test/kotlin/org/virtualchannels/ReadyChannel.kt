@@ -3,6 +3,7 @@ package org.virtualchannels
 import java.nio.file.Files
 import java.nio.file.Path
 import java.nio.file.StandardCopyOption
+import java.time.Duration
 import kotlinx.coroutines.runBlocking
 
 /** One side of a channel: its file and its words. */
@@ -18,9 +19,11 @@ class Side(val file: Path, val words: String) {
 /**
  * A channel that is open on both sides, in a folder of the test's own.
  *
- * It is opened once a run, for real; each test gets copies of the two files as they were then.
+ * It is opened for real, and again when some time has passed: a wallet takes no payments when it last saw the chain too
+ * long ago. Each test gets copies of the two files as they were then.
  */
 class ReadyChannel(folder: Path) {
+    private val template = template()
     val id: String get() = template.id
     val payer: Side = copy(folder, "payer", template.payer)
     val receiver: Side = copy(folder, "receiver", template.receiver)
@@ -40,7 +43,17 @@ class ReadyChannel(folder: Path) {
             return Side(file, side.words)
         }
 
-        private val template: Template by lazy { runBlocking { make() } }
+        /** How long a channel is ready for: a quarter of how long its receiver may be blind. */
+        private val FRESH = Duration.ofSeconds(128)
+
+        private var made: Pair<Template, Long>? = null
+
+        @Synchronized
+        private fun template(): Template {
+            made?.let { (template, at) -> if (System.nanoTime() - at < FRESH.toNanos()) return template }
+            val at = System.nanoTime()
+            return runBlocking { make() }.also { made = it to at }
+        }
 
         private suspend fun make(): Template {
             val folder = Files.createTempDirectory("virtual-channels-")
