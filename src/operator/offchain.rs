@@ -98,9 +98,7 @@ impl Operator {
         };
         let operator = self.clone();
         // A task of its own, without a deadline on the wire: the connection's keepalive ends it when it is dead.
-        let running = tokio::spawn(async move {
-            operator.call(Duration::from_secs(3600), &request).await
-        });
+        let running = tokio::spawn(async move { operator.call(Duration::from_secs(3600), &request).await });
         match tokio::time::timeout(FINALIZE_WAIT, running).await {
             Ok(Ok(result)) => result.map(drop),
             Ok(Err(_)) => Err(OperatorError::StreamEnded { why: "the runtime is shutting down".into() }),
