@@ -127,9 +127,10 @@ impl From<ChannelError> for WalletError {
                 Self::UnknownCheckpointScript { channel_id: channel_id.to_string() }
             }
             E::OnCloseRefused => Self::InvalidTerms { reason: text },
-            E::CloseRequestExpired { expires_at, now } => Self::AcceptExpired { valid_until: expires_at, now },
-            E::GrantNeeded { channel_id } => Self::ReauthorisationNeeded { channel_id: channel_id.to_string() },
-            E::MissingAuthorisation { channel_id } => Self::MissingAuthorisation { channel_id: channel_id.to_string() },
+            E::CloseRequestExpired { expires_at, now } => Self::CloseRequestExpired { expired_at: expires_at, now },
+            E::GrantNeeded { channel_id } | E::MissingAuthorisation { channel_id } => {
+                Self::MissingAuthorisation { channel_id: channel_id.to_string() }
+            }
             E::UnacceptableCheckpointScript { .. } | E::CheckpointDelayTooShort { .. } => {
                 Self::UnsafeOperator { reason: text }
             }

@@ -2,8 +2,7 @@
 
 use super::event::ExitReason;
 use super::onchain::fee_rate;
-use super::records::TimeUnit;
-use super::{Sats, Wallet, WalletError};
+use super::{Sats, TimeUnit, Wallet, WalletError};
 use crate::channel::ChannelId;
 use crate::wallet;
 

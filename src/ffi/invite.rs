@@ -3,8 +3,8 @@
 use bitcoin::Amount;
 use bitcoin::hex::DisplayHex;
 
-use super::records::TimeUnit;
-use super::{Sats, WalletError};
+use super::{Sats, TimeUnit, WalletError};
+use crate::channel::AuthorisationPolicy;
 use crate::wallet;
 
 /// What a receiver asks for. The defaults are what most want.
@@ -31,6 +31,10 @@ pub struct InviteRequest {
     /// Take channels that are opened off chain: preconfirmed.
     #[uniffi(default = true)]
     pub offchain_funding: bool,
+    /// Take channels whose payer gives what closing needs only when asked (`request_close`): without the payer such a
+    /// channel can only be left on chain.
+    #[uniffi(default = false)]
+    pub on_close: bool,
     /// Shown to the payer, such as a name; not a secret.
     #[uniffi(default = None)]
     pub memo: Option<String>,
@@ -51,7 +55,7 @@ impl From<InviteRequest> for wallet::InviteRequest {
             min_gap: None,
             batch_funding: request.batch_funding,
             offchain_funding: request.offchain_funding,
-            on_close: usual.on_close,
+            on_close: request.on_close,
             memo: request.memo,
             valid_seconds: request.valid_seconds,
         }
@@ -59,7 +63,7 @@ impl From<InviteRequest> for wallet::InviteRequest {
 }
 
 /// Where the money for a channel comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Enum)]
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
 pub enum FundingChoice {
     /// From VTXOs, in the next batch: final once the batch is confirmed.
     Batch,
@@ -67,6 +71,25 @@ pub enum FundingChoice {
     BatchFromBoarding,
     /// By an ark transaction, at once; the receiver may be offline. The channel is preconfirmed.
     Offchain,
+    /// By the refund of a channel whose locktime has passed, straight into the new one: preconfirmed, and it expires with the
+    /// old one. What the new channel does not take comes back.
+    Refund {
+        /// The channel that is refunded.
+        channel_id: String,
+    },
+}
+
+impl TryFrom<FundingChoice> for wallet::FundingChoice {
+    type Error = WalletError;
+
+    fn try_from(choice: FundingChoice) -> Result<Self, WalletError> {
+        Ok(match choice {
+            FundingChoice::Batch => Self::Batch,
+            FundingChoice::BatchFromBoarding => Self::BatchFromBoarding,
+            FundingChoice::Offchain => Self::Offchain,
+            FundingChoice::Refund { channel_id } => Self::Refund(channel_id.parse()?),
+        })
+    }
 }
 
 /// What a payer wants.
@@ -82,21 +105,23 @@ pub struct ProposeRequest {
     /// Added to the least delay the invite asks for, in the operator's unit.
     #[uniffi(default = 0)]
     pub delay_margin: u64,
+    /// Give the receiver what closing needs only when it asks (`request_close`): until then nobody but this wallet can begin
+    /// to spend the channel. The invite must take it.
+    #[uniffi(default = false)]
+    pub on_close: bool,
 }
 
-impl From<ProposeRequest> for wallet::ProposeRequest {
-    fn from(request: ProposeRequest) -> Self {
-        Self {
+impl TryFrom<ProposeRequest> for wallet::ProposeRequest {
+    type Error = WalletError;
+
+    fn try_from(request: ProposeRequest) -> Result<Self, WalletError> {
+        Ok(Self {
             capacity: request.capacity.into(),
-            funding: match request.funding {
-                FundingChoice::Batch => wallet::FundingChoice::Batch,
-                FundingChoice::BatchFromBoarding => wallet::FundingChoice::BatchFromBoarding,
-                FundingChoice::Offchain => wallet::FundingChoice::Offchain,
-            },
+            funding: request.funding.try_into()?,
             lifetime: request.lifetime,
             delay_margin: request.delay_margin,
-            authorisation: crate::channel::AuthorisationPolicy::default(),
-        }
+            authorisation: if request.on_close { AuthorisationPolicy::OnClose } else { AuthorisationPolicy::AtOpen },
+        })
     }
 }
 

@@ -3,9 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::records::{ChannelState, Settlement};
-use super::{ExitInfo, Sats, Wallet, WalletError};
+use super::{ChannelState, ExitInfo, Sats, Settlement, Wallet, WalletError};
 use crate::wallet;
+
+/// What resuming came to.
+#[derive(Debug, uniffi::Record)]
+pub struct ResumeReport {
+    /// Flows that are still under way.
+    pub left: u64,
+    /// Those that failed, or could not be gone on with now.
+    pub errors: Vec<WalletError>,
+}
 
 /// What a run of [`Wallet::maintain`] came to.
 #[derive(Debug, uniffi::Record)]

@@ -8,10 +8,14 @@
 #![warn(missing_docs)]
 
 mod amount;
+mod balance;
 mod changes;
+mod channel;
 mod clock;
+mod config;
 mod error;
 mod error_from;
+mod error_text;
 mod event;
 mod exit;
 mod invite;
@@ -19,25 +23,29 @@ mod listener;
 mod log;
 mod maintain;
 mod onchain;
-mod records;
+mod parsed;
+mod payment;
 mod recovery;
 mod runtime;
+mod setup;
+mod together;
 mod told;
 mod wallet;
 
 pub use amount::Sats;
+pub use balance::{Balance, LastBalance, Settlement};
+pub use channel::{ChannelInfo, ChannelState, FundingKind, Role, TimeUnit, WatchReport};
 pub use clock::Clock;
+pub use config::{Network, WalletConfig};
 pub use error::WalletError;
 pub use event::{Event, EventKind, Step};
 pub use exit::{ExitInfo, ExitProblem, ExitQuote, ExitStage};
 pub use invite::{Acceptance, FundingChoice, InviteRequest, Proposal, ProposeRequest, Quote};
 pub use listener::ListenerError;
 pub use log::{LogLevel, LogRecord, LogSink, set_log_sink};
-pub use maintain::{ChannelChange, MaintenanceError, MaintenanceReport, MaintenanceTask};
+pub use maintain::{ChannelChange, MaintenanceError, MaintenanceReport, MaintenanceTask, ResumeReport};
 pub use onchain::{OnchainBalance, OnchainQuote};
-pub use records::{
-    Balance, ChannelInfo, ChannelState, FundingKind, LastBalance, Network, Parsed, Payment, ReceiveResult, Received,
-    ResumeReport, Role, Settlement, TimeUnit, WalletConfig, WatchReport,
-};
+pub use parsed::Parsed;
+pub use payment::{Payment, ReceiveResult, Received};
 pub use recovery::{FoundCoin, RestoreReport, RestoreWarning, Restored, restore_wallet};
 pub use wallet::{Wallet, generate_mnemonic};

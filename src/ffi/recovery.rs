@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::clock::{AskedClock, Clock};
+use super::clock::Clock;
 use super::onchain::OnchainBalance;
-use super::records::WalletConfig;
-use super::runtime::Runtime;
-use super::{Sats, Wallet, WalletError, told};
+use super::setup::Setup;
+use super::{Sats, Wallet, WalletConfig, WalletError, told};
 use crate::channel::ChannelId;
 use crate::channel::message::Offer;
 use crate::wallet;
@@ -149,17 +148,7 @@ pub async fn restore_wallet(
     clock: Option<Arc<dyn Clock>>,
 ) -> Result<Restored, WalletError> {
     let mnemonic = zeroize::Zeroizing::new(mnemonic);
-    let runtime = Runtime::new()?;
-    let mut config = wallet::WalletConfig::from(config);
-    let clock = clock.map(|clock| Arc::new(AskedClock::new(clock)));
-    if let Some(clock) = clock.clone() {
-        config.clock = clock.clone();
-        let ask = move || {
-            clock.ask();
-            Ok(())
-        };
-        runtime.run_blocking(Box::new(ask)).await?;
-    }
+    let Setup { config, clock, runtime } = Setup::new(config, clock).await?;
     let restoring = async move { Ok(Box::pin(wallet::Wallet::restore(config, &mnemonic, backup.as_deref())).await?) };
     let (inner, report) = runtime.run(Box::pin(told::call("restore", restoring))).await?;
     Ok(Restored { wallet: Arc::new(Wallet { inner, clock, runtime }), report: report.into() })

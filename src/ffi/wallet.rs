@@ -5,9 +5,12 @@ use std::sync::Arc;
 use bitcoin::Amount;
 
 use super::clock::{AskedClock, Clock};
-use super::records::*;
 use super::runtime::{Boxed, Runtime};
-use super::{Acceptance, Event, InviteRequest, Proposal, ProposeRequest, Quote, Sats, WalletError, told};
+use super::setup::Setup;
+use super::{
+    Acceptance, Balance, ChannelInfo, Event, InviteRequest, LastBalance, Parsed, Payment, Proposal, ProposeRequest,
+    Quote, ReceiveResult, Received, ResumeReport, Sats, Settlement, WalletConfig, WalletError, WatchReport, told,
+};
 use crate::channel::ChannelId;
 use crate::channel::message::{Accept, Invite, Offer, Receipt, UpdateMessage};
 use crate::wallet;
@@ -81,7 +84,7 @@ impl Wallet {
     }
 }
 
-fn channel_id(text: &str) -> Result<ChannelId, WalletError> {
+pub(super) fn channel_id(text: &str) -> Result<ChannelId, WalletError> {
     Ok(text.parse::<ChannelId>()?)
 }
 
@@ -96,17 +99,7 @@ impl Wallet {
         clock: Option<Arc<dyn Clock>>,
     ) -> Result<Arc<Self>, WalletError> {
         let mnemonic = zeroize::Zeroizing::new(mnemonic);
-        let runtime = Runtime::new()?;
-        let mut config = wallet::WalletConfig::from(config);
-        let clock = clock.map(|clock| Arc::new(AskedClock::new(clock)));
-        if let Some(clock) = clock.clone() {
-            config.clock = clock.clone();
-            let ask = move || {
-                clock.ask();
-                Ok(())
-            };
-            runtime.run_blocking(Box::new(ask)).await?;
-        }
+        let Setup { config, clock, runtime } = Setup::new(config, clock).await?;
         let opening = async move { Ok(Box::pin(wallet::Wallet::open(config, &mnemonic)).await?) };
         let inner = runtime.run(Box::pin(told::call("open", opening))).await?;
         Ok(Arc::new(Self { inner, clock, runtime }))
@@ -189,12 +182,9 @@ impl Wallet {
 
     /// What opening a channel would cost, and how long it would take payments. Spends nothing.
     pub async fn quote_open(&self, invite: String, request: ProposeRequest) -> Result<Quote, WalletError> {
-        let invite = Invite::parse(&invite)?;
-        self.flow(
-            "quote_open",
-            move |wallet| async move { Ok(wallet.quote_open(&invite, &request.into()).await?.into()) },
-        )
-        .await
+        let (invite, request) = (Invite::parse(&invite)?, request.try_into()?);
+        self.flow("quote_open", move |wallet| async move { Ok(wallet.quote_open(&invite, &request).await?.into()) })
+            .await
     }
 
     /// What [`Wallet::settle`] would cost.
@@ -222,9 +212,9 @@ impl Wallet {
     /// Payer: fixes the terms. In a batch nothing is spent before [`Wallet::open_channel`]; off chain the channel is
     /// funded at once.
     pub async fn propose(&self, invite: String, request: ProposeRequest) -> Result<Proposal, WalletError> {
-        let invite = Invite::parse(&invite)?;
+        let (invite, request) = (Invite::parse(&invite)?, request.try_into()?);
         let proposal =
-            self.flow("propose", move |wallet| async move { wallet.propose(&invite, &request.into()).await }).await?;
+            self.flow("propose", move |wallet| async move { wallet.propose(&invite, &request).await }).await?;
         Proposal::of(&proposal)
     }
 
@@ -327,7 +317,7 @@ impl Wallet {
     }
 
     /// Receiver: closes the channel at its latest payment; answers the ark transaction's id. One-way; goes on when
-    /// called again after an interruption.
+    /// called again after an interruption. Where the payer authorises on close only, [`Wallet::request_close`] comes first.
     pub async fn close_channel(&self, channel_id: String) -> Result<String, WalletError> {
         let id = self::channel_id(&channel_id)?;
         self.flow("close_channel", move |wallet| async move { Ok(wallet.close_channel(&id).await?.to_string()) }).await

@@ -6,7 +6,7 @@ use super::Wallet;
 use super::WalletError;
 use super::error::Result;
 use crate::channel::deadline::Margins;
-use crate::channel::{Authorisation, ChannelId, Delay, Unit};
+use crate::channel::{Authorisation, AuthorisationPolicy, ChannelId, Delay, Unit};
 use crate::store::{ChannelRow, ChannelState, FundingKind, Role};
 
 /// An exit update: one input by a two-signature leaf, two P2TR outputs and the anchor.
@@ -57,6 +57,8 @@ pub struct ChannelInfo {
     /// It came out of a backup and waits for its latest update: a payer pays nothing, a receiver can claim nothing until
     /// the other side has shown it.
     pub awaits_update: bool,
+    /// When the payer gives what closing needs.
+    pub authorisation: AuthorisationPolicy,
     /// Whether the receiver is known to be able to close alone.
     pub acknowledged: bool,
     /// The transaction that ended the channel.
@@ -123,6 +125,7 @@ impl Wallet {
             levels: row.record.levels,
             awaits_update: loaded.was_restored()
                 && matches!(row.hot.state, ChannelState::Confirming | ChannelState::Open),
+            authorisation: terms.authorisation,
             acknowledged: row.hot.acknowledged,
             result: row.result.map(|result| result.txid),
             created_at: row.record.created_at,

@@ -2,6 +2,8 @@
 
 use super::Wallet;
 use super::error::Result;
+use super::restore::read;
+use crate::channel::backup;
 use crate::channel::message::Message;
 use crate::channel::{ArkAddress, ChannelError, Network};
 
@@ -10,6 +12,12 @@ use crate::channel::{ArkAddress, ChannelError, Network};
 pub enum Parsed {
     /// A message of a channel.
     Message(Box<Message>),
+    /// A static backup of this wallet, for [`Wallet::restore`].
+    Backup {
+        /// Unix seconds.
+        made_at: u64,
+        channels: usize,
+    },
     /// Pay it with [`Wallet::send`].
     ArkAddress(String),
     /// Pay it with [`Wallet::withdraw`].
@@ -17,9 +25,14 @@ pub enum Parsed {
 }
 
 impl Wallet {
-    /// Tells a scanner what it has read. `bitcoin:` in front of an address is ignored.
+    /// Tells a scanner what it has read. `bitcoin:` in front of an address is ignored; a backup of another mnemonic or
+    /// network is an error.
     pub fn parse(&self, text: &str) -> Result<Parsed> {
         let text = text.trim();
+        if text.get(..backup::PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(backup::PREFIX)) {
+            let backup = read(&self.keys, self.config.network, text)?;
+            return Ok(Parsed::Backup { made_at: backup.made_at, channels: backup.channels.len() });
+        }
         let damaged = match Message::parse(text) {
             Ok(message) => return Ok(Parsed::Message(Box::new(message))),
             Err(ChannelError::NotOurText) => None,

@@ -138,7 +138,7 @@ async fn in_time(search: impl Future<Output = Result<()>>) -> Result<()> {
 }
 
 /// Decrypts and decodes a backup of this mnemonic and network.
-fn read(keys: &Keys, network: Network, text: &str) -> Result<StaticBackup> {
+pub(super) fn read(keys: &Keys, network: Network, text: &str) -> Result<StaticBackup> {
     let plain = backup::open(&*keys.backup_key()?, text)?.ok_or(WalletError::OtherBackup { what: "mnemonic" })?;
     let backup = StaticBackup::decode(&plain)?;
     if backup.network != network || backup.info.network != network {

@@ -30,7 +30,7 @@ async fn open(name: &str) -> Arc<Wallet> {
 }
 
 fn request(funding: FundingChoice) -> ProposeRequest {
-    ProposeRequest { capacity: sats(20_000), funding, lifetime: None, delay_margin: 0 }
+    ProposeRequest { capacity: sats(20_000), funding, lifetime: None, delay_margin: 0, on_close: false }
 }
 
 /// A channel's life on the wire.

@@ -40,6 +40,7 @@ pub fn invite() -> InviteRequest {
         delay_margin: 0,
         batch_funding: true,
         offchain_funding: true,
+        on_close: false,
         valid_seconds: 86_400,
         memo: None,
     }

@@ -92,6 +92,9 @@ extension ChannelInfo {
 
     var advice: (String, [ChannelRow.Action]) {
         switch (state, role) {
+        // Out of a backup, which knows no payment.
+        case (_, .payer) where awaitsUpdate: ("Scan the latest payment that the receiver shows, then pay", [.look, .refund])
+        case (_, .receiver) where awaitsUpdate: ("Scan the payer's latest payment: until then nothing in it is yours", [.look])
         case (.confirming, _): ("Wait for the block that confirms it", [.look])
         case (.open, .payer): ("Pay, or take it back after its locktime", [.look, .refund])
         case (.open, .receiver) where amount == .zero: ("Scan a payment", [.look])

@@ -79,6 +79,8 @@ public final class PayerModel: Model<PayerState> {
                 throw Problem("This is an offer: the receiver scans it. A payer scans the receiver's invite or accept")
             case .closeRequest, .closeGrant:
                 throw Problem("This closes a channel together, which this app leaves to the receiver")
+            case .backup:
+                throw Problem("This is a backup: it is for setting up a wallet again")
             case .arkAddress, .chainAddress:
                 throw Problem("This is an address. A payer scans the receiver's invite to open a channel")
             }

@@ -69,6 +69,8 @@ public final class ReceiverModel: Model<ReceiverState> {
                 throw Problem("This is a receipt: the payer scans it. A receiver scans the payer's offer or payment")
             case .closeRequest, .closeGrant:
                 throw Problem("This closes a channel together, which this app does alone. A receiver scans the payer's offer or payment")
+            case .backup:
+                throw Problem("This is a backup: it is for setting up a wallet again")
             case .arkAddress, .chainAddress:
                 throw Problem("This is an address. A receiver scans the payer's offer or payment")
             }

@@ -1,7 +1,7 @@
 import Foundation
 import XCTest
 
-/// The Swift in docs/guide.md is what GuideTests runs, or an excerpt of the sample app.
+/// The Swift in docs/guide.md is what GuideTests and GuideTroubleTests run, or an excerpt of the sample app.
 final class GuideTextTests: XCTestCase {
     func testEveryPieceOfSwiftIsReal() throws {
         let sources = try self.sources().map(Self.lines)
@@ -9,13 +9,13 @@ final class GuideTextTests: XCTestCase {
         XCTAssertGreaterThan(blocks.count, 5)
         for block in blocks {
             let piece = Self.lines(block)
-            XCTAssertTrue(sources.contains { Self.contains($0, piece) }, "nowhere in GuideTests or the sample:\n\(block)")
+            XCTAssertTrue(sources.contains { Self.contains($0, piece) }, "nowhere in the tests or the sample:\n\(block)")
         }
     }
 
     func testEveryPieceIsInTheGuide() throws {
         let guide = Self.lines(try text("docs/guide.md"))
-        let pieces = try text("ios/Tests/ViewModelTests/GuideTests.swift").components(separatedBy: "// guide: ").dropFirst()
+        let pieces = try tests().flatMap { $0.components(separatedBy: "// guide: ").dropFirst() }
         XCTAssertGreaterThan(pieces.count, 5)
         for piece in pieces {
             let code = piece.components(separatedBy: "// end")[0].split(separator: "\n", omittingEmptySubsequences: false)
@@ -27,7 +27,11 @@ final class GuideTextTests: XCTestCase {
         let sample = root.appendingPathComponent("ios/sample")
         let files = FileManager.default.enumerator(at: sample, includingPropertiesForKeys: nil)?.compactMap { $0 as? URL } ?? []
         let swift = files.filter { $0.pathExtension == "swift" }
-        return try [text("ios/Tests/ViewModelTests/GuideTests.swift")] + swift.map { try String(contentsOf: $0, encoding: .utf8) }
+        return try tests() + swift.map { try String(contentsOf: $0, encoding: .utf8) }
+    }
+
+    private func tests() throws -> [String] {
+        try ["GuideTests", "GuideTroubleTests"].map { try text("ios/Tests/ViewModelTests/\($0).swift") }
     }
 
     private var root: URL {

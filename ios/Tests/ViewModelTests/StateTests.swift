@@ -138,11 +138,23 @@ final class StateTests: ModelStory, @unchecked Sendable {
         XCTAssertEqual(Set(ChannelRow.Action.allCases.map(\.title)).count, ChannelRow.Action.allCases.count)
     }
 
-    private func channel(_ role: Role, _ state: ChannelState, unit: TimeUnit = .seconds) -> ChannelInfo {
+    func testAChannelOutOfABackup() {
+        let payer = ChannelRow(channel(.payer, .open, awaitsUpdate: true))
+        XCTAssertEqual(payer.next, "Scan the latest payment that the receiver shows, then pay")
+        XCTAssertEqual(payer.actions, [.look, .refund])
+        let receiver = ChannelRow(channel(.receiver, .open, awaitsUpdate: true))
+        XCTAssertEqual(receiver.next, "Scan the payer's latest payment: until then nothing in it is yours")
+        XCTAssertEqual(receiver.actions, [.look])
+    }
+
+    private func channel(
+        _ role: Role, _ state: ChannelState, unit: TimeUnit = .seconds, awaitsUpdate: Bool = false
+    ) -> ChannelInfo {
         ChannelInfo(
             id: String(repeating: "0123456789abcdef", count: 4), role: role, state: state, fundingKind: .batch,
             funding: "\(String(repeating: "0", count: 64)):0", unit: unit, capacity: 1_000, amount: 100, highest: 100, remaining: 900,
-            locktime: 1_700_003_600, expiry: 1_700_007_200, closeBy: 1_700_000_000, exitBy: 1_700_005_000, takesMoneyUntil: nil,
-            levels: 1, exitVbytes: 100, exitTime: 1, watchBy: nil, acknowledged: true, resultTxid: nil, createdAt: 1_699_999_999)
+            locktime: 1_700_003_600, expiry: 1_700_007_200, closeBy: 1_700_000_000, exitBy: 1_700_005_000, payerExitBy: 1_700_006_000,
+            receiverDelay: 86_016, payerDelay: 172_032, takesMoneyUntil: nil, levels: 1, exitVbytes: 100, exitTime: 1, watchBy: nil,
+            awaitsUpdate: awaitsUpdate, onClose: false, acknowledged: true, resultTxid: nil, createdAt: 1_699_999_999)
     }
 }

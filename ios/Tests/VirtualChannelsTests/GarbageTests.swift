@@ -55,6 +55,30 @@ final class GarbageTests: Story {
         try await pair.shutdown()
     }
 
+    /// A request that says the same may be granted, and such a grant be taken: so with a channel of its own.
+    func testAThousandMutationsOfWhatEndsAChannel() async throws {
+        let pair = try await pair()
+        let (payer, receiver, channel) = (pair.payer, pair.receiver, pair.channel)
+        let payment = try await payer.pay(channelId: channel, amount: 1_000, paymentId: "1").text
+        _ = try await receiver.receive(payment: payment)
+        try await mutate(payer.backup(), payer) { _ = try await payer.parse(text: $0) }
+        let request = try await receiver.requestClose(channelId: channel)
+        try await mutate(request, payer) { _ = try await payer.grantClose(request: $0) }
+        let asked = try await payer.channel(channelId: channel).state
+        XCTAssertTrue([.open, .closing].contains(asked), "\(asked)")
+        let grant = try await payer.grantClose(request: request)
+        try await mutate(grant, receiver) { _ = try await receiver.closeWith(grant: $0) }
+        let granted = try await receiver.channel(channelId: channel).state
+        XCTAssertTrue([.open, .closed].contains(granted), "\(granted)")
+        // The real one is still good.
+        let txid = try await receiver.closeWith(grant: grant)
+        let closed = try await receiver.channel(channelId: channel)
+        XCTAssertEqual(closed.resultTxid, txid)
+        XCTAssertEqual(closed.state, .closed)
+        XCTAssertEqual(closed.amount, 1_000)
+        try await pair.shutdown()
+    }
+
     func testRubbishInEveryText() async throws {
         let wallet = try await open("wallet")
         let rubbish = ["", " ", "\u{0}", "🙂", "ü", "-1", "null", "../../etc/passwd", "'; DROP TABLE channels; --", "%s%n%x"]
@@ -83,6 +107,18 @@ final class GarbageTests: Story {
             ("catchUp", { _ = try await wallet.catchUp(payment: text) }),
             ("receipt", { _ = try await wallet.receipt(channelId: text) }),
             ("closeChannel", { _ = try await wallet.closeChannel(channelId: text) }),
+            ("requestClose", { _ = try await wallet.requestClose(channelId: text) }),
+            ("grantClose", { _ = try await wallet.grantClose(request: text) }),
+            ("closeWith", { _ = try await wallet.closeWith(grant: text) }),
+            ("releaseChannel", { _ = try await wallet.releaseChannel(channelId: text) }),
+            (
+                "propose",
+                {
+                    let invite = try await wallet.createInvite(request: InviteRequest())
+                    let request = ProposeRequest(capacity: 50_000, funding: .refund(channelId: text))
+                    _ = try await wallet.propose(invite: invite, request: request)
+                }
+            ),
             ("refund", { _ = try await wallet.refund(channelId: text) }),
             ("watch", { _ = try await wallet.watch(channelId: text) }),
             ("channel", { _ = try await wallet.channel(channelId: text) }),
@@ -147,7 +183,7 @@ final class GarbageTests: Story {
             let more = (0..<Int.random(in: 1...40, using: &random)).map { _ in UInt32.random(in: 0...31, using: &random) }
             other = groups.prefix(place) + more + groups.suffix(from: place)
         case 3:
-            let prefixes = ["vci", "vco", "vca", "vcu", "vcr"].filter { $0 != prefix }
+            let prefixes = ["vci", "vco", "vca", "vcu", "vcr", "vcq", "vcg", "vcb"].filter { $0 != prefix }
             return Bech32m.join(prefixes[Int.random(in: prefixes.indices, using: &random)], groups)
         case 4:
             for _ in 0..<Int.random(in: 0...7, using: &random) {

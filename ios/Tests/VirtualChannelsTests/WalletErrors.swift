@@ -21,6 +21,7 @@ enum WalletErrors {
         (.OtherInvite, "the offer is for another invite"),
         (.OtherOffer, "the accept is for another offer"),
         (.AcceptExpired(validUntil: 10, now: 11), "the accept ended at 10, it is 11"),
+        (.CloseRequestExpired(expiredAt: 10, now: 11), "the close request ended at 10, it is 11: ask for a new one"),
         (.InvalidTerms(reason: "equal keys"), "the terms are not acceptable: equal keys"),
         (.CapacityOutOfBounds(capacity: 5, minimum: 10, maximum: 20), "capacity 5 is outside 10 to 20 sats"),
         (.LocktimeOutOfBounds(ahead: 5, minimum: 10, maximum: 20), "the refund locktime is 5 ahead, must be 10 to 20"),

@@ -42,7 +42,7 @@ class OnAPhoneTest {
         mine()
         eventually("the batch") { payer.balance().settled == FUNDING }
 
-        val proposal = payer.propose(receiver.createInvite(InviteRequest()), ProposeRequest(CAPACITY, FundingChoice.BATCH))
+        val proposal = payer.propose(receiver.createInvite(InviteRequest()), ProposeRequest(CAPACITY, FundingChoice.Batch))
         val accepted = receiver.accept(proposal.offer) as Acceptance.Accepted
         val channel = payer.openChannel(accepted.accept)
         mine()

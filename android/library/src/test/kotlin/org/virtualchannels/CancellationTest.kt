@@ -113,7 +113,7 @@ class CancellationTest {
                 for ((round, micros) in listOf(0L, 30_000L, 700_000L).withIndex()) {
                     world.enrich(payer, 60_000.sats)
                     val invite = receiver.createInvite(InviteRequest())
-                    val proposal = payer.propose(invite, ProposeRequest(50_000.sats, FundingChoice.BATCH))
+                    val proposal = payer.propose(invite, ProposeRequest(50_000.sats, FundingChoice.Batch))
                     val accepted = receiver.accept(proposal.offer) as Acceptance.Accepted
                     cancelled(micros) { payer.openChannel(accepted.accept) }
                     eventually("channel ${round + 1}") { payer.channels().size == round + 1 }

@@ -76,6 +76,8 @@ class ErrorTextsTest {
         WalletException.OtherInvite() to "the offer is for another invite",
         WalletException.OtherOffer() to "the accept is for another offer",
         WalletException.AcceptExpired(validUntil = 10u, now = 20u) to "the accept ended at 10, it is 20",
+        WalletException.CloseRequestExpired(expiredAt = 10u, now = 20u) to
+            "the close request ended at 10, it is 20: ask for a new one",
         WalletException.InvalidTerms(reason = "equal keys") to "the terms are not acceptable: equal keys",
         WalletException.CapacityOutOfBounds(capacity = 5.sats, minimum = 10.sats, maximum = 20.sats) to
             "capacity 5 is outside 10 to 20 sats",

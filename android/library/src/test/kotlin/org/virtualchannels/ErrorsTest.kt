@@ -102,17 +102,17 @@ class ErrorsTest {
     fun inviting() = runBlocking<Unit> {
         val (payer, receiver, stranger) = listOf("inviting", "invited", "stranger").map { shared.wallet(it) }
         val invite = receiver.createInvite(InviteRequest(minCapacity = 10_000.sats, maxCapacity = 20_000.sats, offchainFunding = false))
-        val request = ProposeRequest(15_000.sats, FundingChoice.BATCH)
+        val request = ProposeRequest(15_000.sats, FundingChoice.Batch)
         shared.enrich(payer, 100_000.sats)
         val capacity = assertThrows<WalletException.CapacityOutOfBounds> { payer.propose(invite, request.copy(capacity = 9_999.sats)) }
         assertEquals(listOf(9_999.sats, 10_000.sats, 20_000.sats), listOf(capacity.capacity, capacity.minimum, capacity.maximum))
-        assertThrows<WalletException.InvalidTerms> { payer.propose(invite, request.copy(funding = FundingChoice.OFFCHAIN)) }
+        assertThrows<WalletException.InvalidTerms> { payer.propose(invite, request.copy(funding = FundingChoice.Offchain)) }
         val any = receiver.createInvite(InviteRequest(minLifetime = 100_000u))
         val short = assertThrows<WalletException.LocktimeOutOfBounds> { payer.propose(any, request.copy(lifetime = 5_000u)) }
         assertTrue(short.ahead < short.minimum && short.minimum < short.maximum)
         val open = receiver.createInvite(InviteRequest())
         assertThrows<WalletException.DeadlinesDoNotFit> { payer.propose(open, request.copy(lifetime = 600_000u)) }
-        assertThrows<WalletException.InsufficientFunds> { payer.propose(open, request.copy(funding = FundingChoice.BATCH_FROM_BOARDING)) }
+        assertThrows<WalletException.InsufficientFunds> { payer.propose(open, request.copy(funding = FundingChoice.BatchFromBoarding)) }
 
         val offer = payer.propose(invite, request).offer
         assertThrows<WalletException.OtherInvite> { stranger.accept(offer) }
@@ -127,7 +127,7 @@ class ErrorsTest {
         val clock = ManualClock()
         val (payer, receiver) = listOf("early", "late").map { VirtualChannels.open(shared.config(it), generateMnemonic(), clock) }
         shared.enrich(payer, 100_000.sats)
-        val request = ProposeRequest(15_000.sats, FundingChoice.BATCH)
+        val request = ProposeRequest(15_000.sats, FundingChoice.Batch)
         val invite = receiver.createInvite(InviteRequest())
         val accept = (receiver.accept(payer.propose(invite, request).offer) as Acceptance.Accepted).accept
         val ended = receiver.createInvite(InviteRequest(validSeconds = 100u))
@@ -149,7 +149,7 @@ class ErrorsTest {
         val at = bytes.toList().windowed(2).indexOf(listOf<Byte>(0x1a, 0x20)) + 2
         bytes.copyInto(bytes, at, at + 32 + 4, at + 32 + 4 + 32)
         val error = assertThrows<WalletException.WrongOperator> {
-            payer.propose(Bech32m.text(prefix, bytes), ProposeRequest(15_000.sats, FundingChoice.BATCH))
+            payer.propose(Bech32m.text(prefix, bytes), ProposeRequest(15_000.sats, FundingChoice.Batch))
         }
         assertEquals(setOf(64), setOf(error.expected.length, error.got.length))
         assertNotEquals(error.expected, error.got)
@@ -161,7 +161,7 @@ class ErrorsTest {
         val payer = shared.wallet("offchain payer")
         val receiver = VirtualChannels.open(shared.config("careful").copy(maxPreconfirmed = 10_000.sats), generateMnemonic())
         shared.enrich(payer, 100_000.sats)
-        val request = ProposeRequest(20_000.sats, FundingChoice.OFFCHAIN)
+        val request = ProposeRequest(20_000.sats, FundingChoice.Offchain)
         val offer = payer.propose(receiver.createInvite(InviteRequest()), request).offer
         val large = assertThrows<WalletException.PreconfirmedTooLarge> { receiver.accept(offer) }
         assertEquals(20_000.sats to 10_000.sats, large.capacity to large.limit)

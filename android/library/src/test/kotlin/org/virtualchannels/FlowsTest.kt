@@ -135,8 +135,9 @@ private class FakeWallet(tokens: List<String>) : WalletInterface by Wallet(NoHan
         val CHANNEL = ChannelInfo(
             id = "id", role = Role.PAYER, state = ChannelState.OPEN, fundingKind = FundingKind.BATCH, funding = "tx:0",
             unit = TimeUnit.SECONDS, capacity = 1.sats, amount = 1.sats, highest = 1.sats, remaining = 1.sats,
-            locktime = 0u, expiry = 0u, closeBy = 0u, exitBy = 0u, takesMoneyUntil = null, levels = 0u, exitVbytes = 0u,
-            exitTime = 0u, watchBy = null, acknowledged = false, resultTxid = null, createdAt = 0u,
+            locktime = 0u, expiry = 0u, closeBy = 0u, exitBy = 0u, payerExitBy = 0u, receiverDelay = 0u, payerDelay = 0u,
+            takesMoneyUntil = null, levels = 0u, exitVbytes = 0u, exitTime = 0u, watchBy = null, awaitsUpdate = false, onClose = false,
+            acknowledged = false, resultTxid = null, createdAt = 0u,
         )
     }
 }

@@ -21,7 +21,7 @@ class GarbageTest {
         ready.payer.open().use { payer ->
             ready.receiver.open().use { receiver ->
                 val invite = receiver.createInvite(InviteRequest(memo = "coffee"))
-                val request = ProposeRequest(50_000.sats, FundingChoice.BATCH)
+                val request = ProposeRequest(50_000.sats, FundingChoice.Batch)
                 val offer = payer.propose(invite, request).offer
                 val accept = (receiver.accept(offer) as Acceptance.Accepted).accept
                 val payment = payer.pay(ready.id, 1_000.sats, "one")
@@ -31,7 +31,7 @@ class GarbageTest {
                 payer.acknowledge(receipt)
                 val next = payer.pay(ready.id, 1_000.sats, "two").text
                 val kinds = listOf(
-                    Kind("invite", invite) { payer.quoteOpen(it, ProposeRequest(1.sats, FundingChoice.OFFCHAIN)) },
+                    Kind("invite", invite) { payer.quoteOpen(it, ProposeRequest(1.sats, FundingChoice.Offchain)) },
                     Kind("offer", offer) { receiver.accept(it) },
                     Kind("accept", accept) { payer.openChannel(it) },
                     Kind("payment", next) { receiver.receive(it) },
@@ -48,6 +48,28 @@ class GarbageTest {
                 assertTrue(payer.parse(invite) is Parsed.Invite)
             }
         }
+    }
+
+    /** A request that says the same may be granted, and such a grant be taken: so with a channel of its own. */
+    @Test
+    fun aThousandOfEveryKindThatEndsAChannel() = runBlocking<Unit> {
+        val world = World(World.shared, folder)
+        val (payer, receiver) = listOf("payer", "receiver").map { world.wallet(it) }
+        world.enrich(payer, 100_000.sats)
+        val id = world.openOffchain(payer, receiver, 50_000.sats)
+        receiver.receive(payer.pay(id, 1_000.sats, "one").text)
+        mutate(Kind("backup", payer.backup()) { payer.parse(it) }, payer, Random(10))
+        val request = receiver.requestClose(id)
+        mutate(Kind("close request", request) { payer.grantClose(it) }, payer, Random(11))
+        assertTrue(payer.channel(id).state in listOf(ChannelState.OPEN, ChannelState.CLOSING))
+        val grant = payer.grantClose(request)
+        mutate(Kind("close grant", grant) { receiver.closeWith(it) }, receiver, Random(12))
+        assertTrue(receiver.channel(id).state in listOf(ChannelState.OPEN, ChannelState.CLOSED))
+        // The real one is still good.
+        val txid = receiver.closeWith(grant)
+        assertEquals(Triple(ChannelState.CLOSED, txid, 1_000.sats), receiver.channel(id).let { Triple(it.state, it.resultTxid, it.amount) })
+        assertEquals(1_000.sats, receiver.balance().preconfirmed)
+        for (wallet in listOf(payer, receiver)) wallet.closeAndWait()
     }
 
     /** All but what the one good payment changes. */
@@ -92,7 +114,7 @@ class GarbageTest {
             0 -> real.toCharArray().also { it[random.nextInt(it.size)] = Char(32 + random.nextInt(96)) }.concatToString()
             1 -> Bech32m.join(prefix, groups.copyOf(at))
             2 -> Bech32m.join(prefix, groups.copyOfRange(0, at) + IntArray(1 + random.nextInt(40)) { random.nextInt(32) } + groups.drop(at))
-            3 -> Bech32m.join(listOf("vci", "vco", "vca", "vcu", "vcr").filter { it != prefix }.random(random), groups)
+            3 -> Bech32m.join(listOf("vci", "vco", "vca", "vcu", "vcr", "vcq", "vcg", "vcb").filter { it != prefix }.random(random), groups)
             4 -> Bech32m.join(prefix, other.also { many -> repeat(random.nextInt(8)) { many[random.nextInt(many.size)] = random.nextInt(32) } })
             else -> Bech32m.join(prefix, other)
         }
@@ -107,6 +129,13 @@ class GarbageTest {
                 assertThrows<WalletException> { payer.receive(text) }
                 assertThrows<WalletException> { payer.accept(text) }
                 assertThrows<WalletException> { payer.channel(text) }
+                assertThrows<WalletException> { payer.requestClose(text) }
+                assertThrows<WalletException> { payer.grantClose(text) }
+                assertThrows<WalletException> { payer.closeWith(text) }
+                assertThrows<WalletException> { payer.releaseChannel(text) }
+                assertThrows<WalletException> {
+                    payer.quoteOpen(payer.createInvite(InviteRequest()), ProposeRequest(50_000.sats, FundingChoice.Refund(text)))
+                }
                 assertThrows<WalletException> { payer.acknowledgeEvent(text) }
                 assertThrows<WalletException> { payer.send(text, 1_000.sats) }
             }

@@ -41,7 +41,7 @@ class LifeCycleTest {
         val invite = receiver.createInvite(InviteRequest(memo = "Coffee"))
         val scanned = payer.parse(invite) as Parsed.Invite
         assertEquals("Coffee", scanned.memo)
-        val request = ProposeRequest(capacity = CAPACITY, funding = FundingChoice.BATCH)
+        val request = ProposeRequest(capacity = CAPACITY, funding = FundingChoice.Batch)
         val quote = payer.quoteOpen(invite, request)
         assertEquals(CAPACITY, quote.amount)
         assertNotNull(quote.closeBy)

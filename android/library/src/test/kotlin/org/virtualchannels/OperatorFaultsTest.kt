@@ -139,7 +139,7 @@ class OperatorFaultsTest {
         val receiver = world.wallet("funded")
         val patient = VirtualChannels.open(world.config("patient").copy(confirmations = 100u), generateMnemonic())
         world.enrich(payer, 100_000.sats)
-        suspend fun offer(to: Wallet) = payer.propose(to.createInvite(InviteRequest()), ProposeRequest(20_000.sats, FundingChoice.OFFCHAIN))
+        suspend fun offer(to: Wallet) = payer.propose(to.createInvite(InviteRequest()), ProposeRequest(20_000.sats, FundingChoice.Offchain))
         val proposal = offer(receiver)
         val (txid, vout) = payer.channel(proposal.channelId!!).funding.split(":")
         for ((claim, reason) in listOf("spent" to "is spent", "swept" to "is swept", "unrolled" to "is on chain")) {
@@ -171,7 +171,7 @@ class OperatorFaultsTest {
     fun aReceiverThatWentAway() = runBlocking<Unit> {
         val (payer, receiver) = listOf("waiting", "gone").map { world.wallet(it) }
         world.enrich(payer, 100_000.sats)
-        val proposal = payer.propose(receiver.createInvite(InviteRequest()), ProposeRequest(20_000.sats, FundingChoice.BATCH))
+        val proposal = payer.propose(receiver.createInvite(InviteRequest()), ProposeRequest(20_000.sats, FundingChoice.Batch))
         val accepted = receiver.accept(proposal.offer) as Acceptance.Accepted
         receiver.closeAndWait()
         val alone = assertThrows<WalletException.NotOpened> { payer.openChannel(accepted.accept) }
@@ -195,7 +195,7 @@ class OperatorFaultsTest {
     fun aCoinThatIsTaken() = runBlocking<Unit> {
         val (payer, receiver) = listOf("one coin", "shop").map { world.wallet(it) }
         world.enrich(payer, 50_000.sats)
-        val proposal = payer.propose(receiver.createInvite(InviteRequest()), ProposeRequest(20_000.sats, FundingChoice.BATCH))
+        val proposal = payer.propose(receiver.createInvite(InviteRequest()), ProposeRequest(20_000.sats, FundingChoice.Batch))
         val accepted = receiver.accept(proposal.offer) as Acceptance.Accepted
         regtest.admin("fault/SubmitTx/drop")
         regtest.admin("fault/GetPendingTx/drop")

@@ -48,7 +48,7 @@ class SecretsTest {
     private suspend fun life(world: World, payer: Wallet, receiver: Wallet) {
         world.enrich(payer, 100_000.sats)
         val invite = receiver.createInvite(InviteRequest(memo = "coffee").also(::tell))
-        val request = ProposeRequest(50_000.sats, FundingChoice.BATCH).also(::tell)
+        val request = ProposeRequest(50_000.sats, FundingChoice.Batch).also(::tell)
         tell(payer.quoteOpen(invite, request))
         val proposal = payer.propose(invite, request).also(::tell)
         val accepted = (receiver.accept(proposal.offer) as Acceptance.Accepted).also(::tell)

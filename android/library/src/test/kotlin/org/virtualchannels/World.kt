@@ -41,7 +41,7 @@ class World(val regtest: RegtestProcess, private val folder: Path) {
     /** Opens a channel in a batch from settled money; both sides know that it is open. */
     suspend fun open(payer: Wallet, receiver: Wallet, capacity: Sats): String {
         val invite = receiver.createInvite(InviteRequest())
-        val proposal = payer.propose(invite, ProposeRequest(capacity, FundingChoice.BATCH))
+        val proposal = payer.propose(invite, ProposeRequest(capacity, FundingChoice.Batch))
         val acceptance = receiver.accept(proposal.offer) as Acceptance.Accepted
         val channel = payer.openChannel(acceptance.accept)
         regtest.mine(1)
@@ -59,7 +59,7 @@ class World(val regtest: RegtestProcess, private val folder: Path) {
 
     /** Opens a channel off chain from settled VTXOs; it is open at once on both sides. */
     suspend fun openOffchain(payer: Wallet, receiver: Wallet, capacity: Sats): String {
-        val proposal = payer.propose(receiver.createInvite(InviteRequest()), ProposeRequest(capacity, FundingChoice.OFFCHAIN))
+        val proposal = payer.propose(receiver.createInvite(InviteRequest()), ProposeRequest(capacity, FundingChoice.Offchain))
         val acceptance = receiver.accept(proposal.offer) as Acceptance.Open
         assertEquals(proposal.channelId, acceptance.channelId)
         return acceptance.channelId

@@ -100,6 +100,7 @@ private fun ChannelInfo.deadline(): String? = when (state) {
 
 private fun ChannelInfo.advice(): Pair<String, List<ChannelAction>> {
     val receiver = role == Role.RECEIVER
+    if (awaitsUpdate) return restored(receiver)
     return when (state) {
         ChannelState.CONFIRMING -> "Wait for the block that confirms it" to listOf(ChannelAction.LOOK)
         ChannelState.OPEN -> when {
@@ -122,6 +123,14 @@ private fun ChannelInfo.advice(): Pair<String, List<ChannelAction>> {
         ChannelState.SETTLED, ChannelState.LOST -> "Nothing" to emptyList()
     }
 }
+
+/** Out of a backup, which knows no payment. */
+private fun restored(receiver: Boolean): Pair<String, List<ChannelAction>> =
+    if (receiver) {
+        "Scan the payer's latest payment: until then nothing in it is yours" to listOf(ChannelAction.LOOK)
+    } else {
+        "Scan the latest payment that the receiver shows, then pay" to listOf(ChannelAction.LOOK, ChannelAction.REFUND)
+    }
 
 /** A moment in words: a date, or a height where the operator counts in blocks. */
 internal fun moment(value: ULong, unit: TimeUnit): String = when (unit) {

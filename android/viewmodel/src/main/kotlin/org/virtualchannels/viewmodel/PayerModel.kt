@@ -103,13 +103,14 @@ class PayerModel(private val wallet: WalletInterface) : Model<PayerState>(PayerS
             is Parsed.Offer -> throw Problem("This is an offer: the receiver scans it. A payer scans the receiver's invite or accept")
             is Parsed.CloseRequest, is Parsed.CloseGrant ->
                 throw Problem("This closes a channel together, which this app leaves to the receiver")
+            is Parsed.Backup -> throw Problem("This is a backup: it is for setting up a wallet again")
             is Parsed.ArkAddress, is Parsed.ChainAddress ->
                 throw Problem("This is an address. A payer scans the receiver's invite to open a channel")
         }
     }
 
     /** Asks what a channel of this capacity would cost, and how long it would take payments. Spends nothing. */
-    suspend fun quote(capacity: Sats, funding: FundingChoice = FundingChoice.BATCH) = act("quote") {
+    suspend fun quote(capacity: Sats, funding: FundingChoice = FundingChoice.Batch) = act("quote") {
         val screen = state.value.screen as? PayerScreen.Invite ?: throw Problem("Scan an invite first")
         val asked = PayerScreen.Invite(screen.invite, capacity)
         show(asked)
@@ -122,7 +123,7 @@ class PayerModel(private val wallet: WalletInterface) : Model<PayerState>(PayerS
      * Makes the offer for the capacity that was quoted. Off chain the channel is funded with that; in a batch nothing is spent
      * yet.
      */
-    suspend fun propose(funding: FundingChoice = FundingChoice.BATCH) = act("propose") {
+    suspend fun propose(funding: FundingChoice = FundingChoice.Batch) = act("propose") {
         val screen = state.value.screen
         // Pressed again, the offer is on the screen already.
         if (screen is PayerScreen.Offer) return@act

@@ -106,6 +106,7 @@ class ReceiverModel(private val wallet: WalletInterface) : Model<ReceiverState>(
             is Parsed.Receipt -> throw Problem("This is a receipt: the payer scans it. $RECEIVER_SCANS")
             is Parsed.CloseRequest, is Parsed.CloseGrant ->
                 throw Problem("This closes a channel together, which this app does alone. $RECEIVER_SCANS")
+            is Parsed.Backup -> throw Problem("This is a backup: it is for setting up a wallet again")
             is Parsed.ArkAddress, is Parsed.ChainAddress -> throw Problem("This is an address. $RECEIVER_SCANS")
         }
     }

@@ -101,7 +101,7 @@ suspend fun App.board() {
 }
 
 /** What the payer offers for what the receiver invites to. */
-suspend fun offer(payer: App, receiver: App, funding: FundingChoice = FundingChoice.BATCH): String {
+suspend fun offer(payer: App, receiver: App, funding: FundingChoice = FundingChoice.Batch): String {
     receiver.receiver.invite()
     payer.payer.scanned(receiver.receiver.shows<ReceiverScreen.Invite>().text)
     payer.payer.quote(CAPACITY, funding)

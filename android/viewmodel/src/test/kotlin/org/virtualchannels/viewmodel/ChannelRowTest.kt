@@ -50,6 +50,13 @@ class ChannelRowTest {
     }
 
     @Test
+    fun outOfABackup() {
+        val (payer, receiver) = listOf(Role.PAYER, Role.RECEIVER).map { info(it, ChannelState.OPEN, Sats.ZERO).copy(awaitsUpdate = true).row() }
+        assertEquals("Scan the latest payment that the receiver shows, then pay" to listOf(ChannelAction.LOOK, ChannelAction.REFUND), payer.next to payer.actions)
+        assertEquals("Scan the payer's latest payment: until then nothing in it is yours" to listOf(ChannelAction.LOOK), receiver.next to receiver.actions)
+    }
+
+    @Test
     fun theRest() {
         val row = info(Role.PAYER, ChannelState.OPEN).row()
         assertEquals("0123456789abcdef" to "01234567", row.id to row.shortId)
@@ -78,11 +85,16 @@ class ChannelRowTest {
         expiry = 1_800_100_000uL,
         closeBy = 1_800_000_000uL,
         exitBy = 1_800_050_000uL,
+        payerExitBy = 1_800_060_000uL,
+        receiverDelay = 86_016uL,
+        payerDelay = 172_032uL,
         takesMoneyUntil = null,
         levels = 2u,
         exitVbytes = 400uL,
         exitTime = 2uL,
         watchBy = null,
+        awaitsUpdate = false,
+        onClose = false,
         acknowledged = false,
         resultTxid = null,
         createdAt = 1_799_000_000uL,

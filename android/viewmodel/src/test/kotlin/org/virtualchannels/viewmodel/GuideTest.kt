@@ -102,7 +102,7 @@ class GuideTest {
     private suspend fun propose(payer: Wallet, invite: String): String {
         // guide: propose
         val scanned = payer.parse(invite) as? Parsed.Invite ?: error("not an invite")
-        val request = ProposeRequest(capacity = 50_000.sats, funding = FundingChoice.BATCH)
+        val request = ProposeRequest(capacity = 50_000.sats, funding = FundingChoice.Batch)
         val quote = payer.quoteOpen(invite, request)
         show("${scanned.memo}: from ${scanned.minCapacity} to ${scanned.maxCapacity}; fee ${quote.fee}; ${quote.trust}")
         val proposal = payer.propose(invite, request)

@@ -37,9 +37,9 @@ class PressedTwiceTest {
         payer.payer.scanned(invite.text)
         payer.payer.propose()
         assertEquals("Choose a capacity first.", payer.payer.state.value.problem)
-        payer.payer.quote(CAPACITY, FundingChoice.OFFCHAIN)
+        payer.payer.quote(CAPACITY, FundingChoice.Offchain)
         // Off chain an offer costs money: twice would be two channels.
-        twice { payer.payer.propose(FundingChoice.OFFCHAIN) }
+        twice { payer.payer.propose(FundingChoice.Offchain) }
         val offer = payer.payer.shows<PayerScreen.Offer>()
         assertEquals(1, channels(payer))
         twice { receiver.receiver.scanned(offer.text) }

@@ -22,7 +22,7 @@ class RefundTest {
             val payer = App.start(folder.resolve("payer.db"), regtest)
             val receiver = App.start(folder.resolve("receiver.db"), regtest)
             payer.board()
-            val offer = offer(payer, receiver, FundingChoice.OFFCHAIN)
+            val offer = offer(payer, receiver, FundingChoice.Offchain)
             val channel = checkNotNull(payer.payer.shows<PayerScreen.Offer>().channel)
             // The receiver has not seen the offer when the payer's app is killed: it is shown again.
             val restarted = payer.killed()

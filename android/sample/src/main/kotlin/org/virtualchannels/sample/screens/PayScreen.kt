@@ -71,7 +71,7 @@ class PayScreen(context: Context, private val app: SampleApp, private val models
         text("A channel of ${screen.capacity} costs ${quote.fee}. Whom to trust:")
         quote.trust.forEach { text("• $it") }
         button("Open it in the next batch") { act { propose() } }
-        button("Open it at once, off chain") { act { propose(FundingChoice.OFFCHAIN) } }
+        button("Open it at once, off chain") { act { propose(FundingChoice.Offchain) } }
     }
 
     private fun act(action: suspend PayerModel.() -> Unit) {
