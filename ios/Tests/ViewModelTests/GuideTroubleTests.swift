@@ -1,4 +1,5 @@
 import Foundation
+import RegtestProgram
 import VirtualChannels
 import XCTest
 
