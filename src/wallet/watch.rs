@@ -4,9 +4,9 @@ mod answer;
 mod danger;
 mod note;
 mod path;
+mod results;
 mod sky;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use bitcoin::{OutPoint, Txid};
@@ -23,6 +23,7 @@ use crate::store::{ChannelRow, ChannelState, Role};
 use danger::Moment;
 pub(super) use danger::{Danger, closed_exit_by};
 use path::{OnChain, Path};
+use results::Results;
 use sky::Sky;
 
 /// The longest that one look takes.
@@ -52,9 +53,9 @@ struct Sight {
     books: Option<Option<Vtxo>>,
     /// The outputs of the ark transaction that spends it are in the books: it is final.
     spend_is_final: bool,
-    /// This side's result is spent in the books, or was signed away where they cannot be seen.
+    /// This side's result is not its own any more.
     result_is_spent: bool,
-    /// Confirmations of the batch that this side's result went into.
+    /// Confirmations of the batch that this side's result went into; `None` before the first.
     settled: Option<u32>,
 }
 
@@ -123,12 +124,11 @@ impl Wallet {
             next.extend(vtxo.and_then(spender).map(|txid| OutPoint::new(txid, 0)));
         }
         sky.see_vtxos(next).await;
-        let batches: Vec<Txid> = rows.iter().filter_map(|row| settled_by(row, &sky)).collect();
-        sky.see_transactions(batches).await;
-        let signed_away = self.signed_away(&rows).await?;
+        let results = self.results(&rows, &sky, until).await?;
+        sky.see_transactions(results.batches()).await;
         let (mut looked, mut seen) = (Vec::with_capacity(rows.len()), Vec::new());
         for (row, path) in rows.iter().zip(&paths) {
-            let report = match sight(row, path.as_ref(), &sky, &signed_away) {
+            let report = match sight(row, path.as_ref(), &sky, &results) {
                 Ok(sight) => match self.note(row, &sight, until).await {
                     Ok(report) => self.danger_of(row, &sight, tip).map(|danger| Looked { report, danger }),
                     Err(error) => Err(error),
@@ -174,11 +174,6 @@ impl Wallet {
         let authorised = self.store.read(|db| self.authorised(db, loaded, &row.hot))?;
         let (Some(authorised), Some(update)) = (authorised, row.hot.update) else { return Ok(None) };
         Ok(Some(loaded.channel.close(&authorised.authorisation.script, update.amount)?.txid()))
-    }
-
-    /// Results of closes that this wallet has signed away, in a batch that is on chain.
-    async fn signed_away(&self, rows: &[ChannelRow]) -> Result<HashSet<OutPoint>> {
-        if rows.iter().all(|row| result_of(row).is_none()) { Ok(HashSet::new()) } else { self.taken().await }
     }
 
     /// The branches of channels that are stored.
@@ -230,11 +225,7 @@ fn awaits_close(row: &ChannelRow) -> bool {
     row.hot.role == Role::Payer && waits
 }
 
-fn settled_by(row: &ChannelRow, sky: &Sky<'_>) -> Option<Txid> {
-    sky.vtxo(&result_of(row)?).flatten().and_then(|vtxo| vtxo.settled_by)
-}
-
-fn sight(row: &ChannelRow, path: Option<&Path>, sky: &Sky<'_>, signed_away: &HashSet<OutPoint>) -> Result<Sight> {
+fn sight(row: &ChannelRow, path: Option<&Path>, sky: &Sky<'_>, results: &Results) -> Result<Sight> {
     let mut confirmations = u32::MAX;
     for txid in &row.record.commitments {
         confirmations = confirmations.min(sky.confirmations(txid)?);
@@ -243,11 +234,7 @@ fn sight(row: &ChannelRow, path: Option<&Path>, sky: &Sky<'_>, signed_away: &Has
     let books = sky.vtxo(&row.record.funding).map(|vtxo| vtxo.cloned());
     let spent_by = books.as_ref().and_then(Option::as_ref).and_then(spender);
     let spend_is_final = spent_by.is_some_and(|txid| sky.vtxo(&OutPoint::new(txid, 0)).flatten().is_some());
-    let settled = settled_by(row, sky).map(|txid| sky.confirmations(&txid)).transpose()?;
-    let result_is_spent = result_of(row).is_some_and(|outpoint| match sky.vtxo(&outpoint).flatten() {
-        Some(vtxo) => vtxo.spent,
-        None => signed_away.contains(&outpoint),
-    });
+    let (result_is_spent, settled) = (results.is_spent(row), results.settled(row, sky)?);
     Ok(Sight { confirmations, on_chain, books, spend_is_final, result_is_spent, settled })
 }
 

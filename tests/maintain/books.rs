@@ -1,7 +1,7 @@
 //! An operator whose books lie: they say of a channel that it has ended, and nothing that anybody signed bears them out.
 
 use bitcoin::hashes::Hash;
-use bitcoin::{Psbt, Txid};
+use bitcoin::{OutPoint, Psbt, Txid};
 use regtest::operator::{Action, Call, Claim, Code, Unit, wire};
 use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{ExitReason, WalletError};
@@ -138,4 +138,20 @@ async fn a_close_that_is_not_shown_is_asked_for_again() {
     case.world.regtest.operator().await.faults().clear();
     maintained(&case.payer).await;
     assert_eq!(case.state(&case.payer), ChannelState::Closed);
+}
+
+/// The receiver's output of the close is in no batch, whatever the books say, and they name one that is confirmed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_settlement_that_is_none_does_not_end_a_closed_channel() {
+    let case = Case::new(Unit::Blocks).await;
+    let txid = case.receiver.close_channel(&case.id).await.unwrap();
+    let batch = case.branch().nodes[0].tx.input[0].previous_output.txid;
+    let claim = Claim { spent: Some(true), settled_by: Some(batch), ..Claim::default() };
+    case.world.regtest.operator().await.faults().claim(OutPoint::new(txid, 0), claim);
+    maintained(&case.receiver).await;
+    assert_eq!(case.state(&case.receiver), ChannelState::Closed);
+    case.mine_to(case.receiver.channel(&case.id).unwrap().payer_exit_by).await;
+    assert_eq!(case.left_alone(&case.receiver).await, ChannelState::Settled);
+    assert_eq!(reasons(&case.receiver), [ExitReason::Deadline]);
+    case.has_on_chain(&case.receiver, PAID - 3_000, PAID).await;
 }

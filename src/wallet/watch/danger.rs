@@ -114,7 +114,7 @@ fn on_chain(row: &ChannelRow, sight: &Sight, tip: u32) -> Option<ExitReason> {
 /// The side's own output of a close must be in a batch before the old one expires.
 fn closed(row: &ChannelRow, loaded: &LoadedChannel, sight: &Sight, moment: Moment, now: &Now) -> Option<Danger> {
     let owned = row.result.is_some_and(|result| result.outpoint.is_some());
-    let waits = owned && !sight.result_is_spent && sight.settled.is_none();
+    let waits = owned && !sight.result_is_spent;
     (waits && moment.now >= closed_exit_by(row, loaded, now)).then_some(Danger::Leave(ExitReason::Deadline))
 }
 
