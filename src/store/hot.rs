@@ -66,7 +66,8 @@ impl Db<'_> {
     /// nothing).
     ///
     /// Refused, with the row as it was: a lower amount on the receiver's side, a lower `high`, an amount above `high`
-    /// or the capacity, a channel that is neither confirming nor open.
+    /// or the capacity, a channel that is neither confirming nor open; where it is closing, a receiver's other amount and a
+    /// payer's lower one.
     pub fn put_update(
         &self,
         id: &ChannelId,

@@ -18,6 +18,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/07_events.sql")),
     M::up(include_str!("migrations/08_known_coins.sql")),
     M::up(include_str!("migrations/09_signed_away.sql")),
+    M::up(include_str!("migrations/10_grants.sql")),
 ];
 
 /// The schema version this code knows.

@@ -105,8 +105,9 @@ impl Wallet {
                 db.put_update(&id, &sign(latest), known.high, None, Some(&bytes))?;
                 let from = [ChannelState::Confirming, ChannelState::Open];
                 db.set_state(&id, &from, ChannelState::Closing)?;
-            } else if known == own {
-                db.put_update(&id, &sign(latest), hot.high, None, Some(&bytes))?;
+            } else if latest.amount >= hot.amount() {
+                // Also what this payer has forgotten, before a signature of it leaves. Of less the higher one is known.
+                db.put_update(&id, &sign(latest), known.high, None, Some(&bytes))?;
             }
             Ok::<_, WalletError>(sign(asked))
         })?;

@@ -6,7 +6,7 @@ use virtual_channels::channel::AuthorisationPolicy::{AtOpen, OnClose};
 use virtual_channels::channel::message::CloseRequest;
 use virtual_channels::channel::{Authorisation, ChannelError, ChannelTerms};
 use virtual_channels::store::{ChannelState, FlowKind};
-use virtual_channels::wallet::{FundingChoice, InviteRequest, WalletError};
+use virtual_channels::wallet::{FundingChoice, InviteRequest, Wallet, WalletError};
 
 use crate::case::{Case, FUNDS, case, kinds, request, through};
 use crate::world::{World, eventually, refused, sats};
@@ -146,6 +146,32 @@ async fn the_payer_was_restored_from_an_old_file() {
     assert_eq!(case.row("payer").hot.high, sats(PAID + 900));
     case.receiver.close_with(&grant).await.unwrap();
     case.is_closed_at(PAID + 900).await;
+}
+
+/// It has granted less already, when the receiver shows what another phone of the payer has signed: that is remembered
+/// before it is signed again.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_payer_has_granted_less_already() {
+    let mut case = paid().await;
+    let first = case.receiver.request_close(&case.id).unwrap();
+    case.payer.close().unwrap();
+    std::fs::copy(case.world.path("payer"), case.world.path("other phone")).unwrap();
+    let config = case.world.config("other phone");
+    case.payer = case.world.wallet("payer").await;
+    case.paid(900, "by the other phone");
+    case.payer.close().unwrap();
+    case.payer = Wallet::open(config, &World::mnemonic("payer")).await.unwrap();
+    case.payer.grant_close(&first).await.unwrap();
+    assert_eq!((case.state("other phone"), case.row("other phone").hot.high), (ChannelState::Closing, sats(PAID)));
+    let grant = case.granted().await.unwrap();
+    let hot = case.row("other phone").hot;
+    assert_eq!((hot.state, hot.high, hot.amount()), (ChannelState::Closing, sats(PAID + 900), sats(PAID + 900)));
+    case.receiver.close_with(&grant).await.unwrap();
+    assert_eq!(case.state("receiver"), ChannelState::Closed);
+    // What was known is never forgotten: the first request is granted at the highest.
+    let again = case.payer.grant_close(&first).await;
+    assert!(again.is_ok(), "{again:?}");
+    assert_eq!(case.row("other phone").hot.high, sats(PAID + 900));
 }
 
 /// Killed after each step; the grant is taken again, or not needed any more.

@@ -72,6 +72,12 @@ fn a_payer_may_fall_back_but_remembers_what_it_signed() {
     store.write(|db| db.raise_high(&id, sats(600))).unwrap();
     assert!(store.write(|db| db.raise_high(&id, sats(599))).is_err());
     assert_eq!(hot(&store).high, sats(600));
+    // Once it has granted a close it falls back no more, and still remembers what it finds out.
+    store.write(|db| db.set_state(&id, &[ChannelState::Open], ChannelState::Closing)).unwrap();
+    store.write(|db| put(db, &update(1, 400, 700))).unwrap();
+    let lower = store.write(|db| db.put_update(&id, &update(1, 400, 600), sats(700), None, None));
+    assert_eq!(lower, Err(StoreError::NotOpen { state: ChannelState::Closing }));
+    assert_eq!((hot(&store).amount(), hot(&store).high), (sats(700), sats(700)));
 }
 
 #[test]
