@@ -189,11 +189,11 @@ impl Wallet {
         Ok(Job { tx, operator: data.operator, signers, pending })
     }
 
+    /// The receiver's close is done, or the payer's taking back of what the receiver gave.
     pub(super) fn complete_close(&self, flow: &Flow, data: &OffchainData, job: &Job) -> Result<()> {
-        let id = channel_id(data)?.ok_or(WalletError::CorruptFlow { what: "a close" })?;
-        let loaded = self.loaded(&id)?;
+        let id = channel_id(data)?.ok_or(WalletError::CorruptFlow { what: flow.kind.as_str() })?;
         let txid = job.tx.txid();
-        let outpoint = output_to(job, &loaded.channel.terms.receiver.ark_payout.script());
+        let outpoint = output_to(job, &self.loaded(&id)?.own_side().ark_payout.script());
         self.store.write(|db| {
             db.set_state(&id, &[ChannelState::Closing], ChannelState::Closed)?;
             db.set_result(&id, &ChannelResult { txid, outpoint })?;

@@ -7,7 +7,7 @@ use super::batch::{decode, encode};
 use super::error::Result;
 use super::events::EventKind;
 use super::loaded::LoadedChannel;
-use super::offchain::{Job, OffchainData, OtherSignatures, Signer, channel_id, output, output_to, step};
+use super::offchain::{Job, OffchainData, OtherSignatures, Signer, channel_id, output, step};
 use super::refund::refund_flow;
 use super::{Wallet, WalletError};
 use crate::channel::message::Grant;
@@ -173,21 +173,6 @@ impl Wallet {
         let own = self.keys.keypair(super::keys::KeyUse::Payer, loaded.record.key_index)?;
         let pending = release.pending_proof(&loaded.channel, &own)?;
         Ok(Job { tx, operator: data.operator, signers: vec![Signer { own, other: Some(other) }], pending })
-    }
-
-    pub(super) fn complete_release(&self, flow: &Flow, data: &OffchainData, job: &Job) -> Result<()> {
-        let id = channel_id(data)?.ok_or(NO_RELEASE)?;
-        let loaded = self.loaded(&id)?;
-        let txid = job.tx.txid();
-        let outpoint = output_to(job, &loaded.channel.terms.payer.ark_payout.script());
-        self.store.write(|db| {
-            db.set_state(&id, &[ChannelState::Closing], ChannelState::Closed)?;
-            db.set_result(&id, &ChannelResult { txid, outpoint })?;
-            db.delete_flow(&flow.id)?;
-            self.push_event(db, Some(&id), &EventKind::ChannelClosed { txid })
-        })?;
-        self.events.ring();
-        Ok(())
     }
 
     /// Goes on with a release after a restart.

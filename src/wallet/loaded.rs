@@ -10,7 +10,7 @@ use super::{Wallet, WalletError};
 use crate::channel::amount::Limits;
 use crate::channel::deadline::{Deadlines, Timing};
 use crate::channel::transactions::CloseTemplate;
-use crate::channel::{Authorisation, Channel, ChannelId, ChannelTerms, Unit};
+use crate::channel::{Authorisation, Channel, ChannelId, ChannelTerms, Party, Unit};
 use crate::store::{ChannelRecord, ChannelState, Db, HotRow, Role, StoreError};
 
 use super::clock::Now;
@@ -131,6 +131,14 @@ impl LoadedChannel {
         match self.gone.load(std::sync::atomic::Ordering::SeqCst) {
             true => Err(WalletError::AlreadySpent { channel_id: self.channel.id, spent_by: None }),
             false => Ok(()),
+        }
+    }
+
+    /// The keys and payouts of this wallet's side.
+    pub fn own_side(&self) -> &Party {
+        match self.record.role {
+            Role::Payer => &self.channel.terms.payer,
+            Role::Receiver => &self.channel.terms.receiver,
         }
     }
 

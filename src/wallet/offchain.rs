@@ -425,9 +425,8 @@ impl Wallet {
             self.keep_outputs(job, &answer.signatures(job)?)?;
         }
         match flow.kind {
-            FlowKind::Close => self.complete_close(flow, data, job),
+            FlowKind::Close | FlowKind::Release => self.complete_close(flow, data, job),
             FlowKind::Refund => self.complete_refund(flow, data, job).await,
-            FlowKind::Release => self.complete_release(flow, data, job),
             FlowKind::OpenOffchain => self.complete_funding(flow, data, job).await,
             _ => self.store.write(|db| {
                 self.mark_sent(db, data, job)?;

@@ -20,8 +20,8 @@ use crate::chain::Tip;
 use crate::channel::{ChannelId, Unit};
 use crate::operator::Vtxo;
 use crate::store::{ChannelRow, ChannelState, Role};
-use danger::Moment;
 pub(super) use danger::{Danger, closed_exit_by};
+use danger::{Moment, Scene};
 use path::{OnChain, Path};
 use results::Results;
 use sky::Sky;
@@ -166,7 +166,7 @@ impl Wallet {
             (None, Some(_)) => self.own_close(row, &loaded)?,
             (None, None) => None,
         };
-        Ok(danger::danger(row, &loaded, sight, moment, own, &self.now(), tip.height))
+        Ok(Scene { row, loaded: &loaded, sight, moment, own, now: self.now(), tip: tip.height }.danger())
     }
 
     /// The close that the receiver makes of what is stored.

@@ -13,7 +13,6 @@ use super::super::refund::refund_flow;
 use super::super::signed_away::gone_for_good;
 use super::super::{Wallet, WalletError};
 use super::data::{Claim, ExitData, Hex, exit_flow};
-use super::follow::side;
 use super::{ExitReason, ExitStage};
 use crate::channel::exit::output_to;
 use crate::channel::{ChannelError, ChannelId};
@@ -161,9 +160,8 @@ impl Wallet {
     }
 
     fn way_out(&self, loaded: &LoadedChannel, basis: &Basis) -> Result<Way> {
-        let terms = &loaded.channel.terms;
         let (role, id) = (loaded.record.role, loaded.channel.id);
-        let party = side(terms, role);
+        let party = loaded.own_side();
         if let Some((then, script)) = self.answered(loaded, basis)? {
             let paid = then.last().and_then(|ark| output_to(ark, &script));
             let Some((outpoint, amount)) = paid else {
@@ -178,7 +176,7 @@ impl Wallet {
                 let amount = basis.row.hot.update.ok_or(ChannelError::NothingPaid)?.amount;
                 Ok(Way { then: Vec::new(), claim: Claim::ExitUpdate, amount })
             }
-            Role::Payer => Ok(Way { then: Vec::new(), claim: Claim::UnilateralRefund, amount: terms.capacity }),
+            Role::Payer => Ok(Way { then: Vec::new(), claim: Claim::UnilateralRefund, amount: loaded.record.capacity }),
         }
     }
 
@@ -188,7 +186,6 @@ impl Wallet {
         loaded: &LoadedChannel,
         basis: &Basis,
     ) -> Result<Option<(Vec<Transaction>, bitcoin::ScriptBuf)>> {
-        let terms = &loaded.channel.terms;
         let corrupt = || WalletError::CorruptFlow { what: "a submit answer" };
         if let Some(flow) = &basis.refund {
             let data: OffchainData = decode(flow)?;
@@ -201,7 +198,7 @@ impl Wallet {
         let Some(bytes) = &basis.row.submit_answer else { return Ok(None) };
         let answer: AnswerData = serde_json::from_slice(bytes).map_err(|_| corrupt())?;
         let then = super::super::seen_close::signed_close(&loaded.channel, &answer)?;
-        Ok(Some((then, side(terms, loaded.record.role).ark_payout.script())))
+        Ok(Some((then, loaded.own_side().ark_payout.script())))
     }
 }
 

@@ -9,8 +9,6 @@ use super::drive::{Exit, Look};
 use super::{ExitProblem, ExitStage};
 use crate::chain::Spend;
 use crate::channel::exit::{ChannelSpend, output_to};
-use crate::channel::{ChannelTerms, Party};
-use crate::store::Role;
 
 impl Wallet {
     /// `spend` takes the output that is to be claimed, and is not the claim.
@@ -22,7 +20,7 @@ impl Wallet {
             // A coin of ours that somebody else could spend: it had been signed away.
             return if deep { self.finish_lost(exit, spend.txid) } else { Ok(()) };
         };
-        let party = side(&loaded.channel.terms, loaded.record.role);
+        let party = loaded.own_side();
         match loaded.channel.spend_of(&tx) {
             ChannelSpend::ExitUpdate { .. } => {
                 exit.data.claimed_by = Some(spend.txid);
@@ -62,7 +60,7 @@ impl Wallet {
         deep: bool,
     ) -> Result<()> {
         let loaded = exit.loaded.clone().ok_or_else(corrupt)?;
-        let party = side(&loaded.channel.terms, loaded.record.role);
+        let party = loaded.own_side();
         let first = bitcoin::OutPoint::new(checkpoint.compute_txid(), 0);
         let Some(next) = self.net.chain.outspend(first).await? else { return Ok(()) };
         let Some(ark) = self.net.chain.transaction(next.txid).await? else { return Ok(()) };
@@ -78,13 +76,5 @@ impl Wallet {
         exit.data.amount = amount;
         exit.data.stage = ExitStage::Unrolling { done: 0, of: exit.path.nodes().len() as u32 + 2 };
         self.keep_exit(exit)
-    }
-}
-
-/// The keys and payouts of one side.
-pub(super) fn side(terms: &ChannelTerms, role: Role) -> &Party {
-    match role {
-        Role::Payer => &terms.payer,
-        Role::Receiver => &terms.receiver,
     }
 }

@@ -26,6 +26,9 @@ const BURIED_DEEP: u32 = 144;
 /// Blocks that a payer waits for the receiver to go on with a branch that is on its way on chain.
 const PATIENCE: u32 = 3;
 
+/// A last moment has come.
+const LATE: Danger = Danger::Leave(ExitReason::Deadline);
+
 /// What must be done about a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::wallet) enum Danger {
@@ -38,7 +41,7 @@ pub(in crate::wallet) enum Danger {
 impl Danger {
     /// A last moment has come. What the operator can still do about it is tried first.
     pub fn is_late(self) -> bool {
-        self == Self::Leave(ExitReason::Deadline)
+        self == LATE
     }
 
     /// Somebody has put the channel on chain, or what it was made from.
@@ -76,85 +79,88 @@ fn payer_leaves_at(loaded: &LoadedChannel, now: &Now) -> u64 {
     loaded.deadlines(now, None).payer_exit_by.saturating_sub(margins.level)
 }
 
-/// What a look asks for. `own`: the close that this receiver would make, or has made. `tip`: the chain's height.
-pub(super) fn danger(
-    row: &ChannelRow,
-    loaded: &LoadedChannel,
-    sight: &Sight,
-    moment: Moment,
-    own: Option<Txid>,
-    now: &Now,
-    tip: u32,
-) -> Option<Danger> {
-    let state = row.hot.state;
-    if matches!(state, ChannelState::Exiting | ChannelState::Settled | ChannelState::Refunded | ChannelState::Lost) {
-        return None;
-    }
-    if let Some(reason) = on_chain(row, sight, tip) {
-        return Some(Danger::Leave(reason));
-    }
-    match (row.hot.role, state) {
-        (_, ChannelState::Closed) => closed(row, loaded, sight, moment, now),
-        (Role::Receiver, _) => receiver(row, loaded, sight, moment, own, now).or_else(|| cut(sight, tip)),
-        (Role::Payer, _) => payer(row, loaded, sight, moment, now),
-    }
+/// One channel at one look.
+pub(super) struct Scene<'a> {
+    pub row: &'a ChannelRow,
+    pub loaded: &'a LoadedChannel,
+    pub sight: &'a Sight,
+    pub moment: Moment,
+    /// The close that this receiver would make, or has made.
+    pub own: Option<Txid>,
+    pub now: Now,
+    /// The chain's height.
+    pub tip: u32,
 }
 
-/// Somebody put the channel on chain, or what it was made from. The payer leaves the receiver time to go on from there:
-/// both would pay for the same transactions.
-fn on_chain(row: &ChannelRow, sight: &Sight, tip: u32) -> Option<ExitReason> {
-    let (txid, status) = sight.on_chain.unrolled.filter(|(_, status)| status.is_confirmed())?;
-    if txid == row.record.funding.txid {
-        return Some(ExitReason::Unrolled);
-    }
-    let patience = if row.hot.role == Role::Payer { PATIENCE } else { 0 };
-    (status.confirmations(tip) > patience).then_some(ExitReason::AncestorUnrolled)
-}
-
-/// The side's own output of a close must be in a batch before the old one expires.
-fn closed(row: &ChannelRow, loaded: &LoadedChannel, sight: &Sight, moment: Moment, now: &Now) -> Option<Danger> {
-    let owned = row.result.is_some_and(|result| result.outpoint.is_some());
-    let waits = owned && !sight.result_is_spent;
-    (waits && moment.now >= closed_exit_by(row, loaded, now)).then_some(Danger::Leave(ExitReason::Deadline))
-}
-
-fn receiver(
-    row: &ChannelRow,
-    loaded: &LoadedChannel,
-    sight: &Sight,
-    moment: Moment,
-    own: Option<Txid>,
-    now: &Now,
-) -> Option<Danger> {
-    let money = row.hot.amount() > Amount::ZERO;
-    if money && sight.spent_by().is_some_and(|txid| Some(txid) != own) {
-        let locktime = u64::from(loaded.channel.terms.locktime.to_consensus_u32());
-        if moment.chain < locktime {
-            return Some(Danger::Leave(ExitReason::HostileSpend));
-        }
-        // The operator has signed the close, and then let the payer have it.
-        if sight.spend_is_final && row.submit_answer.is_some() {
-            return Some(Danger::Leave(ExitReason::NotFinalized));
-        }
-        // A refund takes a moment to be proven.
-        let margins = Margins::of(loaded.unit(), loaded.record.batch_expiry.value());
-        if moment.chain < locktime.saturating_add(margins.slack) {
+impl Scene<'_> {
+    /// What this look asks for.
+    pub fn danger(&self) -> Option<Danger> {
+        use ChannelState::{Closed, Exiting, Lost, Refunded, Settled};
+        let state = self.row.hot.state;
+        if matches!(state, Exiting | Settled | Refunded | Lost) {
             return None;
         }
+        if let Some(reason) = self.on_chain() {
+            return Some(Danger::Leave(reason));
+        }
+        match (self.row.hot.role, state) {
+            (_, Closed) => self.closed(),
+            (Role::Receiver, _) => self.receiver().or_else(|| cut(self.sight, self.tip)),
+            (Role::Payer, _) => self.payer(),
+        }
     }
-    (money && sight.confirmations > 0 && moment.now >= loaded.deadlines(now, None).exit_by)
-        .then_some(Danger::Leave(ExitReason::Deadline))
-}
 
-fn payer(row: &ChannelRow, loaded: &LoadedChannel, sight: &Sight, moment: Moment, now: &Now) -> Option<Danger> {
-    let money = row.hot.high < row.record.capacity;
-    // A swept batch is taken back in a new one. Before its own expiry, which the chain says, nobody can have swept it.
-    let swept = sight.vtxo().is_some_and(|vtxo| vtxo.swept) && moment.now >= loaded.record.expiry;
-    if !money || swept || sight.confirmations == 0 || moment.now < payer_leaves_at(loaded, now) {
-        return None;
+    /// Somebody put the channel on chain, or what it was made from. The payer leaves the receiver time to go on from there:
+    /// both would pay for the same transactions.
+    fn on_chain(&self) -> Option<ExitReason> {
+        let (txid, status) = self.sight.on_chain.unrolled.filter(|(_, status)| status.is_confirmed())?;
+        if txid == self.row.record.funding.txid {
+            return Some(ExitReason::Unrolled);
+        }
+        let patience = if self.row.hot.role == Role::Payer { PATIENCE } else { 0 };
+        (status.confirmations(self.tip) > patience).then_some(ExitReason::AncestorUnrolled)
     }
-    let submitted = sight.spent_by().is_some();
-    Some(Danger::Leave(if submitted { ExitReason::NotFinalized } else { ExitReason::Deadline }))
+
+    /// The side's own output of a close must be in a batch before the old one expires.
+    fn closed(&self) -> Option<Danger> {
+        let owned = self.row.result.is_some_and(|result| result.outpoint.is_some());
+        let waits = owned && !self.sight.result_is_spent;
+        (waits && self.moment.now >= closed_exit_by(self.row, self.loaded, &self.now)).then_some(LATE)
+    }
+
+    fn receiver(&self) -> Option<Danger> {
+        let (row, sight, loaded) = (self.row, self.sight, self.loaded);
+        let money = row.hot.amount() > Amount::ZERO;
+        if money && sight.spent_by().is_some_and(|txid| Some(txid) != self.own) {
+            let locktime = u64::from(loaded.channel.terms.locktime.to_consensus_u32());
+            if self.moment.chain < locktime {
+                return Some(Danger::Leave(ExitReason::HostileSpend));
+            }
+            // The operator has signed the close, and then let the payer have it.
+            if sight.spend_is_final && row.submit_answer.is_some() {
+                return Some(Danger::Leave(ExitReason::NotFinalized));
+            }
+            // A refund takes a moment to be proven.
+            let margins = Margins::of(loaded.unit(), loaded.record.batch_expiry.value());
+            if self.moment.chain < locktime.saturating_add(margins.slack) {
+                return None;
+            }
+        }
+        let exit_by = loaded.deadlines(&self.now, None).exit_by;
+        (money && sight.confirmations > 0 && self.moment.now >= exit_by).then_some(LATE)
+    }
+
+    fn payer(&self) -> Option<Danger> {
+        let (row, sight, loaded) = (self.row, self.sight, self.loaded);
+        let money = row.hot.high < row.record.capacity;
+        // A swept batch is taken back in a new one. Before its own expiry, which the chain says, nobody can have swept it.
+        let swept = sight.vtxo().is_some_and(|vtxo| vtxo.swept) && self.moment.now >= loaded.record.expiry;
+        if !money || swept || sight.confirmations == 0 || self.moment.now < payer_leaves_at(loaded, &self.now) {
+            return None;
+        }
+        let submitted = sight.spent_by().is_some();
+        Some(if submitted { Danger::Leave(ExitReason::NotFinalized) } else { LATE })
+    }
 }
 
 /// What the branch hangs on is spent by something else: the channel cannot come on chain any more.

@@ -142,10 +142,8 @@ impl Wallet {
     /// The close under this id, if it is one, and what it pays this side.
     async fn close_seen(&self, row: &ChannelRow, txid: Txid) -> Result<Option<SeenClose>> {
         let loaded = self.loaded(&row.record.id)?;
-        let terms = &loaded.channel.terms;
-        let party = if row.hot.role == Role::Payer { &terms.payer } else { &terms.receiver };
         let operator = self.net.operator().await?;
-        Ok(seen_close(operator, &loaded.channel, txid, &party.ark_payout.script()).await)
+        Ok(seen_close(operator, &loaded.channel, txid, &loaded.own_side().ark_payout.script()).await)
     }
 
     /// A close that carries this receiver's own signature, and that this phone did not make: another one with the same

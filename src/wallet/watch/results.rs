@@ -10,8 +10,8 @@ use super::result_of;
 use super::sky::Sky;
 use crate::log::note;
 use crate::store::{ChannelRow, SignedAway};
-use crate::wallet::error::Result;
 use crate::wallet::Wallet;
+use crate::wallet::error::Result;
 
 /// Outputs that the books call spent, by something that is not known here, and that one look asks about.
 const A_LOOK: usize = 16;
