@@ -25,6 +25,9 @@ pub async fn end(run: &mut Run<'_>) {
 async fn begin(run: &mut Run<'_>, channel: &str) {
     match run.rng.gen_range(0..100) {
         0..40 => {
+            if run.rng.gen_bool(0.3) {
+                run.close_at_a_liar(channel).await;
+            }
             let closed = run.ask_dangerously(Side::Receiver, "close", &[channel], 120);
             let refund_too = run.rng.gen_bool(0.2);
             if let (Answer::Done(fields), true) = (closed, refund_too) {
@@ -85,7 +88,9 @@ async fn settle_down(run: &mut Run<'_>) {
         }
         run.stage.mine(1).await;
         let state = describe(run);
-        if is_over(&state, run.operator_gone) {
+        // Flows of the payer an operator can end. A receiver keeps what it accepted for some days: its batch may have been
+        // published all the same.
+        if is_over(&state) && (run.operator_gone || state.contains("flows Done([\"0\"])")) {
             run.note(format!("over after {round} rounds"));
             return;
         }
@@ -106,19 +111,21 @@ fn describe(run: &mut Run<'_>) -> String {
         let states: Vec<&str> = channels.iter().filter_map(|line| line.split(' ').nth(1)).collect();
         let exits = run.ask(side, "under-way", &[]).done().unwrap_or_default();
         let exits: Vec<&String> = exits.iter().filter(|exit| !exit.is_empty()).collect();
-        let flows = run.ask(side, "resume", &[]);
-        text += &format!("channels {states:?} exits {exits:?} flows {flows:?}; ");
+        text += &format!("channels {states:?} exits {exits:?}; ");
+    }
+    // Asking is work for everybody, and decides nothing as long as something else is under way.
+    if is_over(&text) && !run.operator_gone {
+        for side in [Side::Payer, Side::Receiver] {
+            text += &format!("flows {:?}; ", run.ask(side, "resume", &[]));
+        }
     }
     text
 }
 
-/// No exits, no flows of the payer (where an operator could end them), and every channel ended on both sides. A receiver
-/// keeps what it accepted for some days: its batch may have been published all the same.
-fn is_over(state: &str, operator_gone: bool) -> bool {
+/// No exits, and every channel ended on both sides.
+fn is_over(state: &str) -> bool {
     let open = ["confirming", "open", "closing", "refunding", "exiting", "\"closed\""];
-    !open.iter().any(|word| state.contains(word))
-        && state.matches("exits []").count() == 2
-        && (operator_gone || state.contains("flows Done([\"0\"])"))
+    !open.iter().any(|word| state.contains(word)) && state.matches("exits []").count() == 2
 }
 
 async fn count(run: &mut Run<'_>) {

@@ -259,8 +259,17 @@ impl Run<'_> {
         }
     }
 
-    /// The receiver closes, now and then at an operator that answers what was submitted with something else.
+    /// The receiver closes, now and then at an operator that lies.
     pub async fn close(&mut self, channel: &str) {
+        if self.operator_gone || self.rng.gen_bool(0.6) {
+            self.ask_dangerously(Side::Receiver, "close", &[channel], 120);
+        } else {
+            self.close_at_a_liar(channel).await;
+        }
+    }
+
+    /// The receiver closes at an operator that answers what was submitted with something else.
+    pub async fn close_at_a_liar(&mut self, channel: &str) {
         const LIES: [Knob; 5] = [
             Knob::WrongCheckpointSignature,
             Knob::MissingCheckpointSignature,
@@ -268,10 +277,6 @@ impl Run<'_> {
             Knob::WrongArkSignature,
             Knob::MissingArkSignature,
         ];
-        if self.operator_gone || self.rng.gen_bool(0.6) {
-            self.ask_dangerously(Side::Receiver, "close", &[channel], 120);
-            return;
-        }
         let lie = LIES[self.rng.gen_range(0..LIES.len())];
         self.outcome.fault(format!("operator lies: {lie:?}"));
         self.note(format!("the operator lies: {lie:?}"));
