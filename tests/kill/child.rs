@@ -1,10 +1,13 @@
 //! The child process: how it is started, heard and killed.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
+
+use crate::spoken::heard;
+pub use crate::spoken::say;
 
 const TASK: &str = "KILL_CHILD_TASK";
 const ARGUMENTS: &str = "KILL_CHILD_ARGUMENTS";
@@ -31,18 +34,7 @@ pub fn command(program: &Path, task: &str, arguments: &[&str]) -> Command {
 impl Victim {
     pub fn start(task: &str, arguments: &[&str]) -> Self {
         let mut child = command(&std::env::current_exe().unwrap(), task, arguments).spawn().unwrap();
-        let (sender, lines) = channel();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            let mut line = String::new();
-            // Half a line, cut off by the kill, was not said.
-            while output.read_line(&mut line).is_ok_and(|size| size > 0) && line.ends_with('\n') {
-                if let Some(said) = line.strip_prefix("> ") {
-                    let _ = sender.send(said.trim_end().to_owned());
-                }
-                line.clear();
-            }
-        });
+        let lines = heard(child.stdout.take().unwrap());
         let input = child.stdin.take();
         Self { child, input, lines }
     }
@@ -103,13 +95,6 @@ pub fn wait_exactly(time: Duration) {
     while Instant::now() < end {
         std::hint::spin_loop();
     }
-}
-
-/// In the child: says a line, in one write.
-pub fn say(text: &str) {
-    let mut out = std::io::stdout().lock();
-    out.write_all(format!("> {text}\n").as_bytes()).unwrap();
-    out.flush().unwrap();
 }
 
 /// In the child: the next line it is told; `None` at the end.

@@ -9,6 +9,8 @@ mod pair;
 #[path = "../common/ready.rs"]
 #[allow(dead_code)]
 mod ready;
+#[path = "../common/spoken.rs"]
+mod spoken;
 #[path = "../stories/world.rs"]
 #[allow(dead_code)]
 mod world;

@@ -1,11 +1,13 @@
 //! A wallet in a process of its own, which can be killed at any moment, and comes back when it is needed.
 
 use std::fmt;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
+
+use crate::spoken::heard;
 
 /// Tells the child what it is.
 pub const ROLE: &str = "TORTURE_WALLET";
@@ -124,18 +126,7 @@ impl Actor {
         command.args(["--exact", "servant::the_servant", "--nocapture", "--test-threads=1"]).env(ROLE, place);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().expect("it starts");
-        let (sender, lines) = channel();
-        let mut output = BufReader::new(child.stdout.take().expect("its output"));
-        std::thread::spawn(move || {
-            let mut line = String::new();
-            // Half a line, cut off by the kill, was not said.
-            while output.read_line(&mut line).is_ok_and(|size| size > 0) && line.ends_with('\n') {
-                if let Some(said) = line.strip_prefix("> ") {
-                    let _ = sender.send(said.trim_end().to_owned());
-                }
-                line.clear();
-            }
-        });
+        let lines = heard(child.stdout.take().expect("its output"));
         let input = child.stdin.take().expect("its input");
         self.process = Some(Process { child, input, lines });
     }

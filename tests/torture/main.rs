@@ -5,6 +5,8 @@
 //! the receiver has at least what it acknowledged, the payer has lost at most what it signed, and no channel is left
 //! without a way out. `make torture SEED=n SCHEDULES=n` runs it; the first [`FEW`] are part of `make test`.
 
+#[path = "../common/spoken.rs"]
+mod spoken;
 #[path = "../stories/world.rs"]
 #[allow(dead_code)]
 mod world;

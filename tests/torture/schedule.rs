@@ -20,6 +20,9 @@ const PAYMENT: std::ops::Range<u64> = 20_000..60_000;
 /// The capacity of a channel.
 const CAPACITY: std::ops::Range<u64> = 400_000..900_000;
 
+/// The most blocks that a reorganisation takes back.
+const DEEPEST_REORG: u32 = 3;
+
 /// A schedule while it runs.
 pub struct Run<'a> {
     pub stage: &'a mut Stage,
@@ -66,6 +69,8 @@ pub async fn run(stage: &mut Option<Stage>, seed: u64) -> Outcome {
         sent: Vec::new(),
     };
     let from = run.stage.height().await + 1;
+    // A reorganisation must not take what this schedule sends into blocks before its first.
+    run.stage.mine(DEEPEST_REORG).await;
     run.fund().await;
     run.open().await;
     if run.channel.is_some() {
@@ -199,7 +204,7 @@ impl Run<'_> {
                 self.ask_dangerously(side, "maintain", &[], 300);
             }
             62..66 => {
-                let blocks = self.rng.gen_range(1..4);
+                let blocks = self.rng.gen_range(1..=DEEPEST_REORG);
                 self.outcome.fault("reorganisation");
                 self.note(format!("reorg of {blocks}"));
                 self.stage.regtest().node().reorg(blocks).await.expect("a reorg");

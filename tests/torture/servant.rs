@@ -1,6 +1,5 @@
 //! The child process: a wallet that does what it is told, line by line.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,6 +10,7 @@ use virtual_channels::channel::{ChannelId, Network};
 use virtual_channels::wallet::{Acceptance, Clock, FundingChoice, InviteRequest, Wallet, WalletConfig};
 
 use crate::actor::ROLE;
+use crate::spoken::say;
 use crate::world::{World, request, sats};
 
 type Answer = Result<Vec<String>, Box<dyn std::error::Error + Send + Sync>>;
@@ -58,11 +58,10 @@ async fn the_servant() {
             Err(error) => Err(error.into()),
         };
         let text = match answer {
-            Ok(fields) => format!("> ok\t{}\n", fields.join("\t")),
-            Err(error) => format!("> no\t{}\n", error.to_string().replace(['\t', '\n'], " ")),
+            Ok(fields) => format!("ok\t{}", fields.join("\t")),
+            Err(error) => format!("no\t{}", error.to_string().replace(['\t', '\n'], " ")),
         };
-        let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).expect("heard");
+        say(&text);
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Index {
     /// Those of the mempool.
     waiting: HashSet<Txid>,
     ranks: u64,
+    /// The node's count of changes that all this is of.
+    seen: Option<u64>,
 }
 
 /// How often a look at a chain that keeps changing meanwhile is taken anew.
@@ -42,12 +44,17 @@ impl Index {
     /// Catches up with the node.
     pub async fn sync(&mut self, node: &Node) -> Result<(), NodeError> {
         for _ in 0..ATTEMPTS {
+            let changes = node.changes();
+            if self.seen == Some(changes) {
+                return Ok(());
+            }
             let best: BlockHash = node.get("getbestblockhash", vec![]).await?;
             if self.follow_chain(node, best).await?
                 && self.follow_mempool(node).await?
                 // A block found between both looks would hide its transactions from either.
                 && node.get::<BlockHash>("getbestblockhash", vec![]).await? == best
             {
+                self.seen = Some(changes);
                 return Ok(());
             }
         }

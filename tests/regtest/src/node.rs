@@ -4,6 +4,7 @@
 
 mod inner;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
@@ -60,7 +61,12 @@ impl Node {
     /// the time of now and a median time past of some seconds ago.
     pub async fn start() -> Result<Self, NodeError> {
         blocking(move || {
-            let inner = Inner { bitcoind: Bitcoind::start()?, purse: Mutex::default(), ahead: Mutex::default() };
+            let inner = Inner {
+                bitcoind: Bitcoind::start()?,
+                purse: Mutex::default(),
+                ahead: Mutex::default(),
+                changes: AtomicU64::default(),
+            };
             let now = now();
             inner.set_clock(now.saturating_sub(3600))?;
             inner.mine(FIRST_BLOCKS - MEDIAN_SPAN)?;
@@ -77,6 +83,11 @@ impl Node {
     /// The last block of the best chain.
     pub async fn tip(&self) -> Result<Tip, NodeError> {
         self.run(|inner| inner.tip()).await
+    }
+
+    /// As long as this number stays, chain and mempool are what they were: nobody else talks to this bitcoind.
+    pub fn changes(&self) -> u64 {
+        self.inner.changes.load(Ordering::SeqCst)
     }
 
     /// Gives a transaction to the mempool (`sendrawtransaction`, without a limit on its fee).

@@ -1,5 +1,6 @@
 //! The calls themselves, which block, and what a node remembers: the faucet's coins and its clock.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,11 +21,18 @@ pub struct Inner {
     pub purse: Mutex<Purse>,
     /// By how many seconds the chain's clock is ahead of the real one.
     pub ahead: Mutex<u64>,
+    /// Grows with every call that may change chain or mempool, when it begins and when it has ended.
+    pub changes: AtomicU64,
 }
 
 impl Inner {
     pub fn call(&self, method: &str, arguments: &[Value]) -> Result<Value, NodeError> {
-        self.bitcoind.call(method, arguments)
+        let reads = method.starts_with("get") || method == "testmempoolaccept";
+        let count = u64::from(!reads);
+        self.changes.fetch_add(count, Ordering::SeqCst);
+        let answer = self.bitcoind.call(method, arguments);
+        self.changes.fetch_add(count, Ordering::SeqCst);
+        answer
     }
 
     pub fn get<T: DeserializeOwned>(&self, method: &str, arguments: &[Value]) -> Result<T, NodeError> {

@@ -18,11 +18,19 @@ const LOOK_BACK: u32 = 6;
 
 /// Looks at the mempool and at every new block, for ever.
 pub async fn run(shared: Arc<Shared>) {
-    let mut known = HashSet::new();
+    let (mut known, mut last, mut seen) = (HashSet::new(), None, None);
     loop {
-        mempool(&shared, &mut known).await;
-        if let Ok(tip) = shared.node.tip().await {
-            follow(&shared, tip).await;
+        let changes = shared.node.changes();
+        if seen != Some(changes) {
+            mempool(&shared, &mut known).await;
+            last = shared.node.tip().await.ok();
+            if let Some(tip) = last {
+                follow(&shared, tip).await;
+                let followed = shared.with_book(|b| b.watched.is_some_and(|watched| watched.hash == tip.hash));
+                seen = followed.then_some(changes);
+            }
+        }
+        if let Some(tip) = last {
             sweep::batches(&shared, &tip).await;
             sweep::checkpoints(&shared, &tip).await;
         }
