@@ -1,8 +1,10 @@
 //! Channels out of the static backup: nothing is payable or claimable before the latest update is seen, and all of it
 //! afterwards.
 
-use regtest::operator::Unit;
-use virtual_channels::channel::{ChannelError, Network, UpdateMessage};
+use bitcoin::Txid;
+use bitcoin::hashes::Hash;
+use regtest::operator::{Claim, Unit, wire};
+use virtual_channels::channel::{ArkAddress, ChannelError, Network, UpdateMessage};
 use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{Wallet, WalletError};
 
@@ -197,6 +199,30 @@ async fn channels_that_ended_meanwhile() {
     // The refund's signatures say what it is, to a receiver too, which was no part of it.
     assert_eq!(state(&receiver, &refunded), ChannelState::Refunded);
     assert_eq!(report.warnings, []);
+}
+
+/// The books say that a channel was taken back, by a refund that nobody signed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_is_none() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 100_000).await;
+    let receiver = world.wallet("receiver").await;
+    let id = world.open(&payer, &receiver, 20_000).await;
+    let backup = payer.backup().unwrap();
+    let info = payer.channel(&id).unwrap();
+    world.mine(info.locktime.to_consensus_u32() - world.regtest.node().tip().await.unwrap().height).await;
+    let lie = Txid::from_byte_array([7; 32]);
+    let operator = world.regtest.operator().await;
+    let outpoint = wire::IndexerOutpoint { txid: lie.to_string(), vout: 0 };
+    let script = ArkAddress::parse(&payer.ark_address().unwrap()).unwrap().script_pubkey().to_hex_string();
+    let shown = operator.vtxo(&info.funding).unwrap();
+    assert!(operator.put_vtxo(&wire::IndexerVtxo { outpoint: Some(outpoint), script, ..shown }));
+    operator.faults().claim(info.funding, Claim { spent: Some(true), ark_txid: Some(lie), ..Claim::default() });
+    drop(operator);
+    let (payer, report) = lose(&world, "payer", payer, Some(&backup)).await;
+    assert_eq!(payer.channel(&id).unwrap().state, ChannelState::Open);
+    let spent = virtual_channels::wallet::RestoreWarning::ChannelSpent { channel_id: id };
+    assert!(report.warnings.contains(&spent), "{:?}", report.warnings);
 }
 
 #[tokio::test(flavor = "multi_thread")]
