@@ -214,7 +214,8 @@ impl Wallet {
     }
 
     /// Leaves with all VTXOs of the wallet itself on chain, each by the branch that is stored. For an operator that is
-    /// gone for good; otherwise [`Wallet::withdraw`] is cheaper.
+    /// gone for good; otherwise [`Wallet::withdraw`] is cheaper. What costs more than it brings at the fees of today is not
+    /// begun, and is in the answer with the problem that nothing would be left, and its figures.
     pub async fn exit_coins(&self) -> Result<Vec<ExitInfo>, WalletError> {
         self.flow("exit_coins", |wallet| async move { Ok(all(wallet.exit_coins().await?)) }).await
     }

@@ -119,7 +119,8 @@ impl Wallet {
     /// It leaves on chain what is not safe otherwise, and goes on with every exit: a channel that somebody put on chain,
     /// or what it was made from; one that the operator let somebody else spend; one whose last moment has come; one whose
     /// close or refund was submitted and cannot be finalized, or is refused for good. Only where two looks agree, and
-    /// only where more is claimed than it costs. Looking and leaving need only the chain server.
+    /// only where more is claimed than it costs. The wallet's own VTXOs, too, which expire soon and which the operator, away
+    /// or not, has not renewed, and those that somebody put on chain. Looking and leaving need only the chain server.
     ///
     /// One failure does not stop the others; they are in the report. An error is answered only when the database
     /// cannot be read. Ends within about five minutes whoever does not answer; a flow that takes longer goes on by
@@ -153,13 +154,14 @@ impl Wallet {
         run.leave_late().await?;
         let coins = run.coins().await;
         let kept = run.keep(coins.as_deref()).await;
+        let leave_by = run.leave_expiring(coins.as_deref()).await?;
         let (left, tried) = self.flows_under_way()?;
         let after = self.states()?;
         let changed = before.iter().filter_map(|(id, before)| {
             let after = *after.get(id)?;
             (after != *before).then_some(ChannelChange { channel_id: *id, before: *before, after })
         });
-        let next_run = self.next_run(&run.errors, left, tried, coins.as_deref())?;
+        let next_run = self.next_run(&run.errors, left, tried, coins.as_deref(), leave_by)?;
         Ok(MaintenanceReport {
             resumed: flows.saturating_sub(left),
             left,
@@ -268,10 +270,8 @@ impl Run {
         // What is seen to be gone for good needs no look at an exit, and no room in a backup.
         let seen = self.wallet.taken().await;
         self.note(MaintenanceTask::Exit, None, seen);
-        if self.operator {
-            let unrolled = self.wallet.begin_unrolled_coins().await;
-            self.note(MaintenanceTask::Exit, None, unrolled);
-        }
+        let unrolled = self.wallet.begin_unrolled_coins(self.operator).await;
+        self.note(MaintenanceTask::Exit, None, unrolled);
         let wallet = self.wallet.clone();
         let advanced = self.to_its_end(async move { wallet.advance_exits().await }).await;
         self.exits = match self.note(MaintenanceTask::Exit, None, advanced) {
@@ -396,6 +396,19 @@ impl Run {
         }
         let until = (Instant::now() + COINS_LIMIT).min(self.deadline);
         timeout_at(until, self.wallet.coins()).await.ok()?.ok()
+    }
+
+    /// Leaves with own VTXOs that expire soon and that nobody has renewed; answers when the next one must be left.
+    async fn leave_expiring(&mut self, coins: Option<&[Coin]>) -> Result<Option<u64>> {
+        // An operator that answers, and does not say what there is, may have renewed it just now.
+        let Some(tip) = self.tip.filter(|_| coins.is_some() || !self.operator) else { return Ok(None) };
+        let due = self.wallet.leave_expiring(&tip, coins).await;
+        let Some((begun, next)) = self.note(MaintenanceTask::Exit, None, due) else { return Ok(None) };
+        if begun {
+            self.deadline = self.deadline.max(Instant::now() + LOOK_LIMIT);
+            self.leave().await?;
+        }
+        Ok(next)
     }
 
     async fn keep(&mut self, coins: Option<&[Coin]>) -> usize {

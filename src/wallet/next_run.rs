@@ -6,7 +6,7 @@ use super::coins::{Coin, CoinKind};
 use super::error::Result;
 use super::maintain::{MaintenanceError, has_ended};
 use super::watch::closed_exit_by;
-use super::{ChannelInfo, ExitInfo, ExitStage, Wallet, WalletError};
+use super::{ChannelInfo, ExitInfo, ExitProblem, ExitStage, Wallet, WalletError};
 use crate::channel::deadline::{Margins, assumed_batch_expiry};
 use crate::channel::{OperatorInfo, Unit};
 use crate::store::{ChannelRow, ChannelState, Role};
@@ -38,20 +38,21 @@ impl Wallet {
         seconds(unit, left.saturating_sub(Margins::of(unit, length).lead))
     }
 
-    /// When maintenance should run next. `coins`: `None` where they cannot be seen.
+    /// When maintenance should run next. `coins`: `None` where they cannot be seen. `leave_by`: when own VTXOs must be left.
     pub(super) fn next_run(
         &self,
         errors: &[MaintenanceError],
         left: usize,
         tried: bool,
         coins: Option<&[Coin]>,
+        leave_by: Option<u64>,
     ) -> Result<Option<u64>> {
         let now = self.now().wall;
-        let mut moments = Vec::new();
+        let mut moments: Vec<u64> = leave_by.into_iter().collect();
         if left > 0 {
             moments.push(now + RETRY);
         }
-        if tried {
+        if tried || self.doubts_losses()? {
             moments.push(now + RETRY_LATER);
         }
         moments.extend(errors.iter().map(|failed| now + if passes(&failed.error) { RETRY } else { RETRY_LATER }));
@@ -74,7 +75,7 @@ impl Wallet {
     }
 
     /// A moment in the wall clock's counting.
-    fn at(&self, unit: Unit, moment: u64) -> u64 {
+    pub(super) fn at(&self, unit: Unit, moment: u64) -> u64 {
         let now = self.now();
         match unit {
             Unit::Seconds => moment,
@@ -86,6 +87,8 @@ impl Wallet {
     fn exit_moment(&self, exit: &ExitInfo) -> u64 {
         let now = self.now().wall;
         match (&exit.stage, &exit.problem) {
+            // It waits for lower fees, and may wait long.
+            (_, Some(ExitProblem::NothingLeft { .. })) => now + DAY,
             (_, Some(_)) => now + RETRY,
             (ExitStage::Waiting { until, unit }, None) => {
                 let lag = if *unit == Unit::Seconds { CHAIN_LAG / 2 } else { 0 };

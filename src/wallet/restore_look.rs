@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::error::Result;
 use super::loaded::LoadedChannel;
+use super::maintain::still_running;
 use super::restore::{FoundCoin, RestoreReport, RestoreWarning};
 use super::restore_mark::{is_restored, unmark_restored};
 use super::restore_scan::Found;
@@ -16,6 +17,7 @@ use super::watch::WatchReport;
 use super::{Wallet, WalletError};
 use crate::channel::ChannelId;
 use crate::channel::message::{Funding, Offer};
+use crate::log::note;
 use crate::operator::Vtxo;
 use crate::store::{ChannelResult, ChannelState, Role};
 
@@ -64,6 +66,25 @@ impl Wallet {
                 report.warnings.push(RestoreWarning::BranchMissing { outpoint, why: error.to_string() });
             }
         }
+        let noted = timeout_at(until, self.note_spent_before(&found.vtxos)).await;
+        // Maintenance goes on with it.
+        if let Err(error) = noted.unwrap_or_else(|_| Err(still_running())) {
+            note!(Warn, "restored: what was spent before is not all known: {error}");
+        }
+    }
+
+    /// Coins of a backup that were spent after it was made: that surprises nobody, and they are not left any more.
+    async fn note_spent_before(&self, vtxos: &[Vtxo]) -> Result<()> {
+        let spent: Vec<&Vtxo> = vtxos.iter().filter(|vtxo| vtxo.spent).collect();
+        self.store.write::<_, WalletError>(|db| {
+            spent.iter().try_for_each(|vtxo| Ok(db.coin_is_done(&vtxo.outpoint, false)?))
+        })?;
+        for vtxo in spent {
+            if self.store.read(|db| db.branch(&vtxo.outpoint))?.is_some() {
+                self.learn_spend(self.net.operator().await?, vtxo).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Channels that were being opened when the backup was made may have come to be since: then they are in the books.

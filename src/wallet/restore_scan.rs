@@ -40,7 +40,7 @@ const MAX_VARIANTS: usize = 12;
 
 /// So many indexes beyond the last one seen are not given out again: they may be in invites and addresses that nobody
 /// has used yet.
-const MARGIN: u32 = 20;
+const MARGIN: u32 = BOOKS_GAP;
 
 /// What a search needs.
 pub(super) struct Scan<'a> {

@@ -11,10 +11,11 @@ use super::batch::InputData;
 use super::error::Result;
 use super::{Wallet, WalletError};
 use crate::chain::TxStatus;
+use crate::channel::exit::ExitPath;
 use crate::channel::psbt::verified_signature;
 use crate::channel::script::default_vtxo;
 use crate::operator::{Operator, Vtxo};
-use crate::store::Db;
+use crate::store::{Db, ScriptKind};
 
 /// Fewer confirmations than this are not final, whatever the wallet counts as settled.
 const LEAST: u32 = 6;
@@ -101,8 +102,14 @@ impl Wallet {
         Ok(())
     }
 
-    /// One such coin. A spend that is not shown, or not signed by the coin's key, is only the operator's word.
+    /// One such coin. A spend that is not shown, or not signed by the coin's key, is only the operator's word: but where
+    /// a batch has made a VTXO of this wallet, too, its commitment transaction decides.
     pub(super) async fn learn_spend(&self, operator: &Operator, vtxo: &Vtxo) -> Result<()> {
+        if let Some(commitment) = vtxo.settled_by
+            && self.store.read::<_, WalletError>(|db| pays_us(db, &commitment, &vtxo.outpoint))?
+        {
+            return self.store.write(|db| Ok(db.sign_away(&vtxo.outpoint, &commitment, false)?));
+        }
         let Some(spent_by) = vtxo.spent_by else { return Ok(()) };
         let Some(psbt) = operator.virtual_txs(&[spent_by]).await?.pop() else { return Ok(()) };
         let own = self.own_script(&vtxo.script)?;
@@ -121,6 +128,19 @@ impl Wallet {
         let taken_by = vtxo.settled_by.filter(|_| tx.input.len() > 1);
         self.store.write(|db| Ok(db.sign_away(&vtxo.outpoint, &taken_by.unwrap_or(spent_by), taken_by.is_none())?))
     }
+}
+
+/// Whether a stored branch leads from a commitment transaction to another coin of this wallet.
+fn pays_us(db: &Db<'_>, commitment: &Txid, coin: &OutPoint) -> Result<bool> {
+    for outpoint in db.branch_outpoints()?.into_iter().filter(|outpoint| outpoint != coin) {
+        let Some(branch) = db.branch(&outpoint)? else { continue };
+        let path = ExitPath::new(&branch, []);
+        let Some(output) = path.output(&outpoint).filter(|_| path.roots().contains(commitment)) else { continue };
+        if db.script(&output.script_pubkey)?.is_some_and(|own| own.kind == ScriptKind::Vtxo) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Coins that are gone for good, as far as is stored.

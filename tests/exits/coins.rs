@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use regtest::operator::{Action, Call, Unit};
 use virtual_channels::store::ChannelState;
-use virtual_channels::wallet::{EventKind, ExitInfo, ExitStage, Wallet};
+use virtual_channels::wallet::{EventKind, ExitInfo, ExitProblem, ExitStage, Wallet};
 
 use crate::stage::{fund, pair, state, told, wait};
 use crate::world::{World, pay, sats};
@@ -98,4 +98,46 @@ async fn a_coin_that_an_interrupted_flow_held() {
     world.mine(1).await;
     assert_eq!(all_done(&world, &payer).await.len(), 1);
     assert_eq!(payer.resume().await.unwrap().0, 0, "the settling is over");
+}
+
+/// What costs more than it brings is told with its figures, and not begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coin_that_is_not_worth_its_exit() {
+    let (world, payer, receiver) = pair(Unit::Blocks).await;
+    world.board(&payer, 100_000).await;
+    world.settle(&payer).await;
+    for amount in [20_000, 1_000] {
+        payer.send(&receiver.new_ark_address().unwrap(), sats(amount)).await.unwrap();
+    }
+    world.regtest.operator().await.change(|settings| settings.fees.offchain_input = "11000.0".into());
+    assert_eq!(receiver.maintain().await.unwrap().kept, 2);
+    fund(&world, &receiver, &[10_000, 10_000]).await;
+    world.regtest.stop_operator().await;
+    let answer = receiver.exit_coins().await.unwrap();
+    let small = answer.iter().find(|exit| exit.amount == sats(1_000)).unwrap();
+    let Some(ExitProblem::NothingLeft { amount, fee }) = small.problem else { panic!("{small:?}") };
+    assert!(amount == sats(1_000) && fee > sats(700), "{fee}");
+    assert_eq!(receiver.exits().unwrap().iter().map(|exit| exit.amount).collect::<Vec<_>>(), [sats(20_000)]);
+    world.mine(1).await;
+    assert_eq!(all_done(&world, &receiver).await.len(), 1);
+}
+
+/// Two coins by the same way: one of both exits pays for each transaction.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_coins_in_one_transaction() {
+    let (world, payer, _) = pair(Unit::Blocks).await;
+    world.board(&payer, 100_000).await;
+    world.settle(&payer).await;
+    // Change and payment are the outputs of one transaction.
+    payer.send(&payer.new_ark_address().unwrap(), sats(30_000)).await.unwrap();
+    fund(&world, &payer, &[10_000, 10_000, 10_000]).await;
+    world.regtest.stop_operator().await;
+    let before = world.regtest.node().call("getrawmempool", vec![]).await.unwrap();
+    assert_eq!(payer.exit_coins().await.unwrap().len(), 2);
+    let after = world.regtest.node().call("getrawmempool", vec![]).await.unwrap();
+    let count = |pool: &serde_json::Value| pool.as_array().unwrap().len();
+    assert_eq!(count(&after) - count(&before), 2, "a parent and one child");
+    world.mine(1).await;
+    let done = all_done(&world, &payer).await;
+    assert_eq!(done.len(), 2);
 }

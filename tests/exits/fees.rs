@@ -209,3 +209,22 @@ async fn an_invented_rate_does_not_burn_the_money() {
     let info = finish(&world, &receiver).await;
     assert!(info.amount >= sats(6_000), "{}", info.amount);
 }
+
+/// Nor all steps together: half of the claim is for the whole way.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invented_rate_takes_half_of_the_claim_once() {
+    let (world, payer, receiver) = pair(Unit::Blocks).await;
+    let id = in_a_batch(&world, &payer, &receiver, 90_000).await;
+    pay(&payer, &receiver, &id, 60_000, "one");
+    fund(&world, &receiver, &[50_000, 50_000]).await;
+    world.regtest.stop_operator().await;
+    world.regtest.set_fee_rate(90_000);
+    receiver.exit_channel(&id).await.unwrap();
+    world.mine(1).await;
+    let until = unroll(&world, &receiver).await;
+    wait(&world, until).await;
+    assert_eq!(finish(&world, &receiver).await.stage, ExitStage::Done);
+    // 10 sats a vbyte are always allowed.
+    let has = receiver.onchain_balance().await.unwrap().confirmed;
+    assert!(has > sats(100_000 + 60_000 - 30_000 - 10_000), "{has}");
+}

@@ -6,8 +6,10 @@ mod world;
 
 mod closed;
 mod coins;
+mod expiring;
 mod fees;
 mod interrupted;
+mod lost;
 mod payer;
 mod races;
 mod receiver;

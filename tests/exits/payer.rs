@@ -28,6 +28,12 @@ async fn alone(unit: Unit) {
     // The receiver was away all the time: what it was paid is gone, and it is told.
     let receiver = world.wallet("receiver").await;
     receiver.exit_channel(&id).await.unwrap();
+    assert_eq!(state(&receiver, &id), ChannelState::Exiting, "one block and one look are not the end");
+    world.mine(5).await;
+    advance(&receiver).await;
+    assert_eq!(state(&receiver, &id), ChannelState::Exiting);
+    world.mine(1).await;
+    advance(&receiver).await;
     assert_eq!(state(&receiver, &id), ChannelState::Lost);
     assert_eq!(told(&receiver, |kind| matches!(kind, EventKind::ExitLost { .. })), 1);
     assert_eq!(receiver.exits().unwrap(), []);

@@ -11,7 +11,7 @@ use crate::stage::{fund, leave, told};
 use crate::world::{World, eventually, sats};
 
 /// The one coin of a wallet.
-async fn coin(world: &World, wallet: &Wallet) -> OutPoint {
+pub async fn coin(world: &World, wallet: &Wallet) -> OutPoint {
     assert_eq!(wallet.maintain().await.unwrap().errors.len(), 0);
     world.board(wallet, 50_000).await;
     let coin = wallet.settle(false).await.unwrap().outpoint.unwrap();

@@ -193,3 +193,57 @@ async fn wrong_words() {
     }
     assert!(!world.path("me-damaged").exists());
 }
+
+/// Coins of a backup that were spent after it was made: one in a batch, one off chain.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_spent_after_the_backup_is_not_left() {
+    let world = World::start(Unit::Blocks).await;
+    let friend = world.wallet("friend").await;
+    let me = world.rich("me", 50_000).await;
+    let settled = me.settle(true).await.unwrap().outpoint.unwrap();
+    world.mine(1).await;
+    let backup = me.backup().unwrap();
+    me.settle(true).await.unwrap();
+    world.mine(1).await;
+    eventually("settled", async || me.balance().await.is_ok_and(|b| b.settled == sats(50_000))).await;
+    let renewed = me.backup().unwrap();
+    me.send(&friend.ark_address().unwrap(), sats(20_000)).await.unwrap();
+    me.close().unwrap();
+
+    for (phone, backup) in [("second", backup), ("third", renewed)] {
+        let config = world.config(phone);
+        let (me, _) = Wallet::restore(config, &World::mnemonic("me"), Some(&backup)).await.unwrap();
+        let operator = world.regtest.operator().await;
+        // What settling it would cost keeps the change where it is.
+        operator.change(|settings| settings.fees.offchain_input = "60000.0".into());
+        drop(operator);
+        me.maintain().await.unwrap();
+        world.regtest.stop_operator().await;
+        let left: Vec<_> =
+            me.exit_coins().await.unwrap().into_iter().map(|exit| (exit.outpoint, exit.amount)).collect();
+        assert!(left.iter().all(|(outpoint, amount)| *outpoint != settled && *amount == sats(30_000)), "{left:?}");
+        assert_eq!(left.len(), 1, "the change: {left:?}");
+        assert_not_surprised(&me);
+        world.regtest.start_operator().await.unwrap();
+    }
+}
+
+/// Addresses that were given out and not paid yet are paid after the restore, however many there were.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_far_behind_the_last_coin() {
+    let world = World::start(Unit::Blocks).await;
+    let friend = world.rich("friend", 100_000).await;
+    let me = world.rich("me", 50_000).await;
+    let shown: Vec<String> = (0..150).map(|_| me.new_ark_address().unwrap()).collect();
+    let (me, _) = lose(&world, "me", me, None).await;
+    let fresh: Vec<String> = (0..3).map(|_| me.new_ark_address().unwrap()).collect();
+    assert_all_new(&shown, &fresh);
+    friend.send(&shown[149], sats(1_000)).await.unwrap();
+    eventually("paid", async || me.balance().await.is_ok_and(|b| b.total() == sats(51_000))).await;
+    let operator = world.regtest.operator().await;
+    let before = operator.faults().seen(regtest::operator::Call::GetVtxos);
+    drop(operator);
+    me.balance().await.unwrap();
+    let calls = world.regtest.operator().await.faults().seen(regtest::operator::Call::GetVtxos) - before;
+    assert!(calls <= 8, "{calls} calls");
+}

@@ -35,6 +35,7 @@ impl Wallet {
         if let (None, Some(child)) = (over, exit.data.child_of(&txid)) {
             match self.net.chain.broadcast_package(&[parent.clone(), child.clone()]).await {
                 Ok(()) => {
+                    look.sent.insert(txid);
                     look.waiting = true;
                     return Ok(());
                 }
@@ -43,11 +44,11 @@ impl Wallet {
                 Err(error) => return Err(error.into()),
             }
         }
-        if over.is_some_and(|paid| paid >= exit.data.amount) {
+        if over.is_some_and(|paid| sum([paid, exit.data.paid_beside(Some(&txid))]) >= exit.data.amount) {
             // Not worth it: whoever pays that wants it more.
             return Ok(());
         }
-        let child = match self.new_child(look, exit, parent, own, over) {
+        let (child, fee) = match self.new_child(look, exit, parent, own, over) {
             // It comes back as change in the next block.
             Err(WalletError::InsufficientFeeCoins { .. }) if over.is_none() && look.waiting => return Ok(()),
             Err(WalletError::InsufficientFeeCoins { .. }) if self.forget_beaten(look).await? => {
@@ -56,9 +57,10 @@ impl Wallet {
             other => other?,
         };
         look.taken.extend(child.input.iter().map(|input| input.previous_output));
-        exit.data.set_child(txid, child.clone());
+        exit.data.set_child(txid, child.clone(), fee);
         self.keep_exit(exit)?;
         self.net.chain.broadcast_package(&[parent.clone(), child]).await?;
+        look.sent.insert(txid);
         look.waiting = true;
         Ok(())
     }
@@ -70,18 +72,20 @@ impl Wallet {
         parent: &Transaction,
         own: &[OwnedOutput],
         over: Option<Amount>,
-    ) -> Result<Transaction> {
+    ) -> Result<(Transaction, Amount)> {
         // The coins of a former child of the same parent are free again with it.
         let txid = parent.compute_txid();
         let kept = look.kept.iter().filter(|child| child.parent != txid).flat_map(|child| &child.tx.0.input);
         let avoid: Vec<OutPoint> = look.taken.iter().copied().chain(kept.map(|input| input.previous_output)).collect();
         let at_least = |vsize: u64| over.map_or(Amount::ZERO, |paid| sum([paid, fee(INCREMENT, vsize)]));
-        let rate = sane(look.rate, exit.data.amount, parent.vsize() as u64 + USUAL_CHILD);
-        let child = self.fee_child(parent, rate, at_least(USUAL_CHILD), own, &avoid)?;
+        let rate = sane(look.rate, exit.data.budget(Some(&txid)), parent.vsize() as u64 + USUAL_CHILD);
+        let (child, paid) = self.paying_child(parent, rate, at_least(USUAL_CHILD), own, &avoid)?;
         let vsize = child.vsize() as u64;
         match over {
-            Some(_) if vsize > USUAL_CHILD => self.fee_child(parent, rate, at_least(vsize + USUAL_CHILD), own, &avoid),
-            _ => Ok(child),
+            Some(_) if vsize > USUAL_CHILD => {
+                self.paying_child(parent, rate, at_least(vsize + USUAL_CHILD), own, &avoid)
+            }
+            _ => Ok((child, paid)),
         }
     }
 
@@ -116,7 +120,8 @@ impl Wallet {
         }
         let Some(paid) = self.net.chain.fee_of(spend.txid).await? else { return Ok(()) };
         let vsize = (parent.weight() + paid.weight).to_vbytes_ceil();
-        if is_stuck(paid.fee, fee(sane(look.rate, exit.data.amount, vsize), vsize)) {
+        let budget = exit.data.budget(Some(&parent.compute_txid()));
+        if is_stuck(paid.fee, fee(sane(look.rate, budget, vsize), vsize)) {
             return self.send_package(look, exit, parent, own, Some(paid.fee)).await;
         }
         Ok(())
@@ -143,10 +148,9 @@ pub(super) fn fee(rate: FeeRate, vsize: u64) -> Amount {
     rate.fee_vb(vsize).unwrap_or(Amount::MAX_MONEY)
 }
 
-/// The rate, but no more than half of what is claimed for one step, or 10 sats a vbyte where that is more: a server that
-/// invents a rate cannot burn everything.
-pub(super) fn sane(rate: FeeRate, claimed: Amount, vsize: u64) -> FeeRate {
-    let most = (claimed.to_sat() / 2).checked_div(vsize).unwrap_or(0).max(LOW);
+/// The rate, but no more than the budget allows, or 10 sats a vbyte where that is more.
+pub(super) fn sane(rate: FeeRate, budget: Amount, vsize: u64) -> FeeRate {
+    let most = budget.to_sat().checked_div(vsize).unwrap_or(0).max(LOW);
     FeeRate::from_sat_per_vb(most).map_or(rate, |most| rate.min(most))
 }
 

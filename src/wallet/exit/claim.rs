@@ -71,7 +71,7 @@ impl Wallet {
             ClaimTx::Own(own, owner) => {
                 let vsize = own.vsize();
                 let floor = over.map_or(Amount::ZERO, |paid| sum([paid, fee(INCREMENT, vsize)]));
-                let fee = fee(sane(look.rate, own.prevout.value, vsize), vsize).max(floor);
+                let fee = fee(sane(look.rate, exit.data.budget(None), vsize), vsize).max(floor);
                 let Some(tx) = own.claim(fee, &owner)? else {
                     exit.data.problem = Some(ExitProblem::NothingLeft { amount: own.prevout.value, fee });
                     return Ok(());
@@ -146,7 +146,9 @@ impl Wallet {
                 self.keep_up(look, exit, tx, &own).await
             }
             ClaimTx::Own(own, _) => match self.net.chain.fee_of(spend.txid).await? {
-                Some(paid) if is_stuck(paid.fee, fee(sane(look.rate, own.prevout.value, own.vsize()), own.vsize())) => {
+                Some(paid)
+                    if is_stuck(paid.fee, fee(sane(look.rate, exit.data.budget(None), own.vsize()), own.vsize())) =>
+                {
                     self.send_claim(look, exit, Some(paid.fee)).await
                 }
                 _ => Ok(()),

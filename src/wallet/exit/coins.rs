@@ -10,7 +10,8 @@ use super::super::events::EventKind;
 use super::super::signed_away::{gone_for_good, maybe_gone};
 use super::super::{Wallet, WalletError, offchain};
 use super::data::{Claim, ExitData, exit_flow};
-use super::{ExitInfo, ExitReason, ExitStage};
+use super::worth::{Worth, pays_its_claim};
+use super::{ExitInfo, ExitProblem, ExitReason, ExitStage};
 use crate::chain::TxStatus;
 use crate::channel::branch::Branch;
 use crate::channel::exit::ExitPath;
@@ -18,38 +19,59 @@ use crate::channel::{ChannelId, OperatorInfo};
 use crate::log::note;
 use crate::store::{ChannelState, Db, FlowKind, ScriptKind};
 
+/// An own VTXO that can be left with.
+#[derive(Clone)]
+pub(super) struct OwnVtxo {
+    pub outpoint: OutPoint,
+    pub amount: Amount,
+    pub branch: Branch,
+    pub path: ExitPath,
+}
+
+/// The way out of a closed channel.
+struct ClosedWay {
+    id: ChannelId,
+    outpoint: OutPoint,
+    amount: Amount,
+    path: ExitPath,
+}
+
 impl Wallet {
     /// Leaves on chain with all VTXOs of this wallet: those from batches and those made off chain, also what closed
     /// channels have become. Each becomes an exit of its own, by its stored branch. An interrupted flow gives up its coins
     /// unless the operator holds what takes them; a coin that went into a batch is left while that batch is not on chain, and
     /// what the batch made of it once it is. Begins, and goes as far as it goes now; answers these exits. There is no way
     /// back.
+    ///
+    /// What costs more than it brings at the fees of today is not begun: it is in the answer with
+    /// [`ExitProblem::NothingLeft`], which has the figures.
     pub async fn exit_coins(&self) -> Result<Vec<ExitInfo>> {
-        let info = self.info()?;
-        // While a flow is running its coins are its own.
-        let idle = self.flow.try_lock().ok();
-        let unseen = self.unseen_roots().await?;
-        let taken = self.taken().await?;
+        let vtxos = self.own_vtxos()?;
+        let closed = self.closed_ways().await?;
+        let mut worth =
+            self.worth(vtxos.iter().map(|vtxo| &vtxo.path).chain(closed.iter().map(|way| &way.path))).await?;
         let mut left: HashSet<OutPoint> = HashSet::new();
-        for (id, result) in self.closed_channels()? {
-            if taken.contains(&result) {
+        let mut refused = Vec::new();
+        for way in closed {
+            if let Err(fee) = worth.judge(&way.path, way.amount) {
+                refused.push(not_worth(way.outpoint, Some(way.id), (way.amount, fee), way.path.nodes().len()));
                 continue;
             }
-            match self.begin_exit(&id, ExitReason::Asked) {
-                Ok(()) => drop(left.insert(self.loaded(&id)?.channel.funding)),
+            match self.begin_exit(&way.id, ExitReason::Asked) {
+                Ok(()) => drop(left.insert(way.outpoint)),
                 // Settled by now, or nothing of it is ours.
-                Err(error @ WalletError::WrongState { .. }) => note!(Info, "channel {id} is not left: {error}"),
+                Err(error @ WalletError::WrongState { .. }) => {
+                    note!(Info, "channel {} is not left: {error}", way.id);
+                }
                 Err(error) => return Err(error),
             }
         }
-        left.extend(
-            self.store
-                .write::<_, WalletError>(|db| self.begin_coin_exits(db, &info, idle.is_some(), &taken, &unseen))?,
-        );
-        drop(idle);
-        self.events.ring();
+        let (begun, more) = self.begin_if_worth(vtxos, worth, ExitReason::Asked).await?;
+        left.extend(begun);
+        refused.extend(more);
         let all = self.advance_exits().await?;
-        Ok(all.into_iter().filter(|exit| exit.channel_id.is_none() || left.contains(&exit.outpoint)).collect())
+        let all = all.into_iter().filter(|exit| exit.channel_id.is_none() || left.contains(&exit.outpoint));
+        Ok(all.chain(refused).collect())
     }
 
     /// A coin whose exit has ended: an operator that was away meanwhile may still show it, and what it shows is worth
@@ -74,59 +96,118 @@ impl Wallet {
         })
     }
 
-    /// Closed channels, and this side's output of the close.
-    fn closed_channels(&self) -> Result<Vec<(ChannelId, OutPoint)>> {
+    /// The ways out of closed channels whose result is still this wallet's.
+    async fn closed_ways(&self) -> Result<Vec<ClosedWay>> {
         let rows = self.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
         let closed = rows.into_iter().filter(|row| row.hot.state == ChannelState::Closed);
-        Ok(closed.filter_map(|row| Some((row.record.id, row.result?.outpoint?))).collect())
+        let closed: Vec<_> = closed.filter_map(|row| Some((row.record.id, row.result?.outpoint?))).collect();
+        if closed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let taken = self.taken().await?;
+        let mut ways = Vec::new();
+        for (id, _) in closed.into_iter().filter(|(_, result)| !taken.contains(result)) {
+            match self.planned_exit(&id) {
+                Ok(data) => {
+                    let branch = self.store.read(|db| db.branch(&data.outpoint))?.unwrap_or_default();
+                    let path = ExitPath::new(&branch, data.then.into_iter().map(|tx| tx.0));
+                    ways.push(ClosedWay { id, outpoint: data.outpoint, amount: data.amount, path });
+                }
+                Err(error @ WalletError::WrongState { .. }) => note!(Info, "channel {id} is not left: {error}"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(ways)
     }
 
-    /// Commitment transactions of stored branches that the chain server does not know: what hangs on them is not there.
-    async fn unseen_roots(&self) -> Result<HashSet<Txid>> {
-        let roots = self.store.read::<_, WalletError>(|db| {
-            let (mut roots, gone) = (HashSet::new(), gone_for_good(db)?);
-            for outpoint in db.branch_outpoints()? {
-                if gone.contains(&outpoint) || was_left(db, &outpoint)? {
-                    continue;
-                }
+    /// The VTXOs of this wallet with a stored branch that are not gone for good and no exit claims, the largest first.
+    pub(super) fn own_vtxos(&self) -> Result<Vec<OwnVtxo>> {
+        let mut vtxos = self.store.read::<_, WalletError>(|db| {
+            let (mut vtxos, gone) = (Vec::new(), gone_for_good(db)?);
+            for outpoint in db.branch_outpoints()?.into_iter().filter(|outpoint| !gone.contains(outpoint)) {
                 let Some(branch) = db.branch(&outpoint)? else { continue };
-                roots.extend(ExitPath::new(&branch, []).roots());
+                let path = ExitPath::new(&branch, []);
+                let Some(output) = path.output(&outpoint).cloned() else { continue };
+                let own = db.script(&output.script_pubkey)?.is_some_and(|own| own.kind == ScriptKind::Vtxo);
+                if own && is_free(db, &outpoint)? {
+                    vtxos.push(OwnVtxo { outpoint, amount: output.value, branch, path });
+                }
             }
-            Ok(roots)
+            Ok(vtxos)
         })?;
+        vtxos.sort_by_key(|vtxo| (std::cmp::Reverse(vtxo.amount), vtxo.outpoint));
+        Ok(vtxos)
+    }
+
+    /// Begins the exits of these VTXOs; see [`Wallet::begin_if_worth`].
+    pub(super) async fn begin_worthwhile(
+        &self,
+        vtxos: Vec<OwnVtxo>,
+        reason: ExitReason,
+    ) -> Result<(Vec<OutPoint>, Vec<ExitInfo>)> {
+        let worth = self.worth(vtxos.iter().map(|vtxo| &vtxo.path)).await?;
+        self.begin_if_worth(vtxos, worth, reason).await
+    }
+
+    /// Begins the exits of those of these VTXOs that are this wallet's by the chain's word, and bring more than they cost.
+    /// Answers them, and what is not worth it. A flow that nobody runs gives up its coins, unless the operator holds what
+    /// takes them.
+    async fn begin_if_worth(
+        &self,
+        vtxos: Vec<OwnVtxo>,
+        mut worth: Worth,
+        reason: ExitReason,
+    ) -> Result<(Vec<OutPoint>, Vec<ExitInfo>)> {
+        if vtxos.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let info = self.info()?;
+        // While a flow is running its coins are its own.
+        let idle = self.flow.try_lock().ok();
+        let taken = self.taken().await?;
+        let unseen = self.unseen(vtxos.iter().flat_map(|vtxo| vtxo.path.roots())).await;
+        let is_there = |vtxo: &OwnVtxo| {
+            !taken.contains(&vtxo.outpoint) && !vtxo.path.roots().iter().any(|root| unseen.contains(root))
+        };
+        let (mut wanted, mut refused) = (Vec::new(), Vec::new());
+        for vtxo in vtxos.into_iter().filter(is_there) {
+            match worth.judge(&vtxo.path, vtxo.amount) {
+                Ok(()) => wanted.push(vtxo),
+                Err(fee) => {
+                    refused.push(not_worth(vtxo.outpoint, None, (vtxo.amount, fee), vtxo.path.nodes().len()));
+                }
+            }
+        }
+        let begun = self.store.write::<_, WalletError>(|db| {
+            let mut begun = Vec::new();
+            for vtxo in &wanted {
+                if let Some(by) = db.lock_of(&vtxo.outpoint)?.filter(|_| idle.is_some())
+                    && db.flow(&exit_flow(&vtxo.outpoint))?.is_none()
+                {
+                    give_up(db, &by)?;
+                }
+                if self.begin_coin_exit(db, &info, vtxo.outpoint, &vtxo.branch, reason)? {
+                    begun.push(vtxo.outpoint);
+                }
+            }
+            Ok(begun)
+        })?;
+        if !begun.is_empty() {
+            self.events.ring();
+        }
+        Ok((begun, refused))
+    }
+
+    /// Those of these commitment transactions that the chain server does not know: what hangs on them is not there.
+    async fn unseen(&self, roots: impl Iterator<Item = Txid>) -> HashSet<Txid> {
+        let roots: HashSet<Txid> = roots.collect();
         let mut unseen = HashSet::new();
         for root in roots {
             if self.net.chain.status(root).await.is_ok_and(|status| status == TxStatus::Unknown) {
                 unseen.insert(root);
             }
         }
-        Ok(unseen)
-    }
-
-    fn begin_coin_exits(
-        &self,
-        db: &Db<'_>,
-        info: &OperatorInfo,
-        idle: bool,
-        taken: &HashSet<OutPoint>,
-        unseen: &HashSet<Txid>,
-    ) -> Result<Vec<OutPoint>> {
-        let mut begun = Vec::new();
-        for outpoint in db.branch_outpoints()?.into_iter().filter(|outpoint| !taken.contains(outpoint)) {
-            let Some(branch) = db.branch(&outpoint)? else { continue };
-            if ExitPath::new(&branch, []).roots().iter().any(|root| unseen.contains(root)) {
-                continue;
-            }
-            if let Some(by) = db.lock_of(&outpoint)?.filter(|_| idle)
-                && db.flow(&exit_flow(&outpoint))?.is_none()
-            {
-                give_up(db, &by)?;
-            }
-            if self.begin_coin_exit(db, info, outpoint, &branch, ExitReason::Asked)? {
-                begun.push(outpoint);
-            }
-        }
-        Ok(begun)
+        unseen
     }
 
     /// The commitment transaction of a batch is in a block that took the coin of an exit: goes on with what the batch made.
@@ -170,7 +251,7 @@ impl Wallet {
     }
 
     /// Whether the exit of a coin began: it is this wallet's, and nothing else has to do with it.
-    pub(super) fn begin_coin_exit(
+    fn begin_coin_exit(
         &self,
         db: &Db<'_>,
         info: &OperatorInfo,
@@ -183,8 +264,7 @@ impl Wallet {
         let own = db.script(&output.script_pubkey)?.filter(|own| own.kind == ScriptKind::Vtxo);
         let Some(own) = own else { return Ok(false) };
         let held = db.lock_of(&outpoint)?.is_some();
-        let begun = db.flow(&exit_flow(&outpoint))?.is_some() || was_left(db, &outpoint)?;
-        if held || begun || db.channel_at(&outpoint)?.is_some() || is_claimed(db, &outpoint)? {
+        if held || !is_free(db, &outpoint)? || !pays_its_claim(output.value) {
             return Ok(false);
         }
         let to = self.fresh_chain_payout(db, info)?.script();
@@ -202,9 +282,38 @@ fn left_key(outpoint: &OutPoint) -> String {
     format!("left:{outpoint}")
 }
 
+/// The exit of a coin goes on.
+pub(super) fn unmark_left(db: &Db<'_>, outpoint: &OutPoint) -> Result<()> {
+    Ok(db.delete_meta(&left_key(outpoint))?)
+}
+
 /// Whether the exit of a coin has come to its end.
 pub(in crate::wallet) fn was_left(db: &Db<'_>, outpoint: &OutPoint) -> Result<bool> {
     Ok(db.meta(&left_key(outpoint))?.is_some())
+}
+
+/// Whether no exit has to do with a coin, and no channel is in it.
+fn is_free(db: &Db<'_>, outpoint: &OutPoint) -> Result<bool> {
+    let begun = db.flow(&exit_flow(outpoint))?.is_some() || was_left(db, outpoint)?;
+    Ok(!begun && db.channel_at(outpoint)?.is_none() && !is_claimed(db, outpoint)?)
+}
+
+/// An exit that would cost more than it brings, as it is told.
+fn not_worth(
+    outpoint: OutPoint,
+    channel_id: Option<ChannelId>,
+    (amount, fee): (Amount, Amount),
+    of: usize,
+) -> ExitInfo {
+    ExitInfo {
+        outpoint,
+        channel_id,
+        reason: ExitReason::Asked,
+        stage: ExitStage::Unrolling { done: 0, of: of as u32 },
+        amount,
+        claim: None,
+        problem: Some(ExitProblem::NothingLeft { amount, fee }),
+    }
 }
 
 /// Whether an exit claims it in the end, as that of a closed channel does with what the close paid.
@@ -248,6 +357,7 @@ fn coin_exit(
         stage: ExitStage::Unrolling { done: 0, of },
         problem: None,
         claimed_by: None,
+        losing: None,
         told: false,
     }
 }

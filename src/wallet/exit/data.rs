@@ -4,8 +4,10 @@ use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, Txid};
 use serde::{Deserialize, Serialize};
 
+use super::super::coins::sum;
 use super::super::error::Result;
 use super::super::{Wallet, WalletError};
+use super::lost::Losing;
 use super::{ExitInfo, ExitProblem, ExitReason, ExitStage};
 use crate::channel::ChannelId;
 use crate::channel::terms::tagged_hash;
@@ -30,6 +32,9 @@ pub(super) struct ExitData {
     pub problem: Option<ExitProblem>,
     /// The claim, once it is in the mempool or a block.
     pub claimed_by: Option<Txid>,
+    /// Since when it looks as if it were lost.
+    #[serde(default)]
+    pub losing: Option<Losing>,
     /// Whether the app was told that coins for fees are missing, since the last time they were not.
     pub told: bool,
 }
@@ -50,6 +55,9 @@ pub(super) enum Claim {
 pub(super) struct Child {
     pub parent: Txid,
     pub tx: Hex,
+    /// What it pays.
+    #[serde(default, with = "bitcoin::amount::serde::as_sat")]
+    pub fee: Amount,
 }
 
 /// A transaction as it is stored.
@@ -81,9 +89,20 @@ impl ExitData {
         self.children.iter().find(|child| child.parent == *parent).map(|child| &child.tx.0)
     }
 
-    pub fn set_child(&mut self, parent: Txid, tx: Transaction) {
+    pub fn set_child(&mut self, parent: Txid, tx: Transaction, fee: Amount) {
         self.children.retain(|child| child.parent != parent);
-        self.children.push(Child { parent, tx: Hex(tx) });
+        self.children.push(Child { parent, tx: Hex(tx), fee });
+    }
+
+    /// What the children of other transactions than `parent` pay: spent, whatever becomes of this one.
+    pub fn paid_beside(&self, parent: Option<&Txid>) -> Amount {
+        sum(self.children.iter().filter(|child| Some(&child.parent) != parent).map(|child| child.fee))
+    }
+
+    /// What may be paid for `parent` (`None`: for the claim of an own VTXO): half of what is claimed is for all of the way,
+    /// so that a server which invents a rate cannot burn everything.
+    pub fn budget(&self, parent: Option<&Txid>) -> Amount {
+        (self.amount / 2).checked_sub(self.paid_beside(parent)).unwrap_or(Amount::ZERO)
     }
 
     pub fn info(&self) -> Result<ExitInfo> {

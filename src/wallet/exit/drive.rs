@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bitcoin::{FeeRate, OutPoint, Transaction};
+use bitcoin::{FeeRate, OutPoint, Transaction, Txid};
 use futures_util::FutureExt;
 
 use super::super::batch::decode;
@@ -12,6 +12,7 @@ use super::super::events::EventKind;
 use super::super::loaded::LoadedChannel;
 use super::super::{Wallet, WalletError};
 use super::data::{Child, Claim, ExitData, corrupt};
+use super::lost::spends;
 use super::{ExitInfo, ExitProblem, ExitStage};
 use crate::chain::{ChainError, Spend, Tip, TxStatus};
 use crate::channel::exit::ExitPath;
@@ -29,6 +30,8 @@ pub(super) struct Look {
     pub taken: Vec<OutPoint>,
     /// Children of former runs, which may have to go out again as they are.
     pub kept: Vec<Child>,
+    /// Transactions that were sent with a child in this run: another exit by the same way makes no rival.
+    pub sent: HashSet<Txid>,
     /// Children of ours wait for a block: the change of their coins comes back with it.
     pub waiting: bool,
 }
@@ -63,19 +66,33 @@ impl Wallet {
 
     async fn run_exits(&self) -> Result<Vec<ExitInfo>> {
         let _turn = self.exiting.lock().await;
-        let flows = self.store.read::<_, WalletError>(|db| Ok(db.flows_of(FlowKind::Exit)?))?;
-        if flows.is_empty() {
+        let exits = || self.store.read::<_, WalletError>(|db| Ok(db.flows_of(FlowKind::Exit)?));
+        if exits()?.is_empty() && !self.doubts_losses()? {
             return Ok(Vec::new());
         }
         self.observe().await?;
         let tip = self.net.chain.tip().await?;
+        if let Err(error) = self.look_at_lost(tip.height).await {
+            if error.is_released() {
+                return Err(error);
+            }
+            note!(Warn, "exits: what was lost cannot be looked at again: {error}");
+        }
+        let flows = exits()?;
         // A server without estimates holds nobody up: the least that is relayed, and more once it knows.
         let fees = self.net.chain.fees().await.unwrap_or_default();
         // Without it the coins of the last time are still there to be tried.
         if let Err(error) = self.sync_onchain().boxed().await {
             note!(Warn, "exits: the fee coins cannot be looked up: {error}");
         }
-        let mut look = Look { tip, rate: fees.within(AIM), taken: Vec::new(), kept: Vec::new(), waiting: false };
+        let mut look = Look {
+            tip,
+            rate: fees.within(AIM),
+            taken: Vec::new(),
+            kept: Vec::new(),
+            sent: HashSet::new(),
+            waiting: false,
+        };
         for flow in &flows {
             look.kept.extend(decode::<ExitData>(flow)?.children);
         }
@@ -103,6 +120,9 @@ impl Wallet {
                 note!(Warn, "exit of {}: {error}", exit.data.outpoint);
                 exit.data.problem = Some(problem(error));
             }
+        }
+        if !matches!(exit.data.problem, Some(ExitProblem::Conflict { .. })) {
+            exit.data.losing = None;
         }
         if !matches!(exit.data.stage, ExitStage::Done | ExitStage::Lost)
             && let Err(error) = self.keep_exit(&mut exit)
@@ -194,6 +214,9 @@ impl Wallet {
         let mut done = 0;
         for node in &nodes {
             let txid = node.compute_txid();
+            if look.sent.contains(&txid) {
+                continue;
+            }
             let has_parents = node.input.iter().all(|input| confirmed.contains(&input.previous_output.txid));
             if !has_parents {
                 continue;
@@ -246,7 +269,9 @@ impl Wallet {
             let cost = self.cost_of(spend.txid).await?;
             return self.send_package(look, exit, node, &[], Some(cost)).await;
         }
-        if spend.status.confirmations(look.tip.height) >= self.config.confirmations {
+        let is_spent = self.net.chain.transaction(spend.txid).await?.is_some_and(|tx| spends(&tx, &outpoint));
+        let confirmations = spend.status.confirmations(look.tip.height);
+        if is_spent && self.is_lost(look, exit, outpoint, (spend.txid, confirmations)) {
             self.finish_lost(exit, spend.txid)?;
         }
         Ok(())

@@ -75,6 +75,7 @@ impl Wallet {
         let outpoint = exit.data.outpoint;
         let result = ChannelResult { txid: spent_by, outpoint: None };
         self.end_exit(exit, ChannelState::Lost, &result, &EventKind::ExitLost { outpoint, spent_by })?;
+        exit.data.problem = None;
         note!(Warn, "exit of {outpoint}: lost to {spent_by}");
         exit.data.stage = ExitStage::Lost;
         Ok(())
@@ -100,6 +101,9 @@ impl Wallet {
             }
             db.delete_flow(&exit.flow.id)?;
             self.mark_left(db, &exit.data)?;
+            if state == ChannelState::Lost {
+                self.remember_lost(db, &exit.data)?;
+            }
             self.push_event(db, channel.as_ref(), event)
         })?;
         self.events.ring();

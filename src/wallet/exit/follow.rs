@@ -6,6 +6,7 @@ use super::super::Wallet;
 use super::super::error::Result;
 use super::data::{Claim, Hex, corrupt};
 use super::drive::{Exit, Look};
+use super::lost::spends;
 use super::{ExitProblem, ExitStage};
 use crate::chain::Spend;
 use crate::channel::exit::{ChannelSpend, output_to};
@@ -13,28 +14,30 @@ use crate::channel::exit::{ChannelSpend, output_to};
 impl Wallet {
     /// `spend` takes the output that is to be claimed, and is not the claim.
     pub(super) async fn follow(&self, look: &mut Look, exit: &mut Exit, spend: Spend) -> Result<()> {
-        exit.data.problem = Some(ExitProblem::Conflict { outpoint: exit.target(), spent_by: spend.txid });
-        let deep = spend.status.confirmations(look.tip.height) >= self.config.confirmations;
-        let Some(tx) = self.net.chain.transaction(spend.txid).await? else { return Ok(()) };
+        let target = exit.target();
+        exit.data.problem = Some(ExitProblem::Conflict { outpoint: target, spent_by: spend.txid });
+        let confirmations = spend.status.confirmations(look.tip.height);
+        let tx = self.net.chain.transaction(spend.txid).await?;
+        let Some(tx) = tx.filter(|tx| spends(tx, &target) || spends(tx, &exit.data.outpoint)) else { return Ok(()) };
         let Some(loaded) = exit.loaded.clone() else {
             // A coin of ours that somebody else could spend: it had been signed away.
-            return if deep { self.finish_lost(exit, spend.txid) } else { Ok(()) };
+            let lost = self.is_lost(look, exit, target, (spend.txid, confirmations));
+            return if lost { self.finish_lost(exit, spend.txid) } else { Ok(()) };
         };
         let party = loaded.own_side();
         match loaded.channel.spend_of(&tx) {
             ChannelSpend::ExitUpdate { .. } => {
                 exit.data.claimed_by = Some(spend.txid);
                 exit.data.problem = None;
-                exit.data.stage = match spend.status.confirmations(look.tip.height) {
+                exit.data.stage = match confirmations {
                     0 => ExitStage::Claiming,
                     confirmations => ExitStage::Claimed { confirmations },
                 };
-                if !deep {
+                if confirmations < self.config.confirmations {
                     return Ok(());
                 }
                 self.finish_other(exit, &tx, output_to(&tx, &party.chain_payout.script()))
             }
-            ChannelSpend::UnilateralRefund if deep => self.finish_lost(exit, spend.txid),
             ChannelSpend::UnilateralRefund if !spend.status.is_confirmed() => {
                 // In the mempool it is a race still.
                 let cost = self.cost_of(spend.txid).await?;
@@ -45,8 +48,11 @@ impl Wallet {
                     None => self.send_claim(look, exit, Some(cost)).await,
                 }
             }
-            ChannelSpend::UnilateralRefund => Ok(()),
-            ChannelSpend::Other => self.follow_checkpoint(look, exit, &tx, deep).await,
+            ChannelSpend::UnilateralRefund => {
+                let lost = self.is_lost(look, exit, loaded.channel.funding, (spend.txid, confirmations));
+                if lost { self.finish_lost(exit, spend.txid) } else { Ok(()) }
+            }
+            ChannelSpend::Other => self.follow_checkpoint(look, exit, &tx, confirmations).await,
         }
     }
 
@@ -57,7 +63,7 @@ impl Wallet {
         look: &mut Look,
         exit: &mut Exit,
         checkpoint: &Transaction,
-        deep: bool,
+        confirmations: u32,
     ) -> Result<()> {
         let loaded = exit.loaded.clone().ok_or_else(corrupt)?;
         let party = loaded.own_side();
@@ -67,8 +73,9 @@ impl Wallet {
         let script = party.ark_payout.script();
         let Some((outpoint, amount)) = output_to(&ark, &script) else {
             // Nothing for this side: swept, or a close in which nothing was left.
-            let deep = deep && next.status.confirmations(look.tip.height) >= self.config.confirmations;
-            return if deep { self.finish_lost(exit, next.txid) } else { Ok(()) };
+            let confirmations = confirmations.min(next.status.confirmations(look.tip.height));
+            let lost = self.is_lost(look, exit, first, (next.txid, confirmations));
+            return if lost { self.finish_lost(exit, next.txid) } else { Ok(()) };
         };
         exit.data.problem = None;
         exit.data.then = vec![Hex(checkpoint.clone()), Hex(ark)];

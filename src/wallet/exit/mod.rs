@@ -15,10 +15,13 @@ mod claim;
 mod coins;
 mod data;
 mod drive;
+mod expiring;
 mod finish;
 mod follow;
+mod lost;
 mod quote;
 mod unrolled;
+mod worth;
 
 pub use quote::ExitQuote;
 

@@ -115,7 +115,7 @@ impl Wallet {
     }
 
     /// The transactions of a way that are in blocks.
-    async fn confirmed_of(&self, path: &ExitPath) -> Result<HashSet<Txid>> {
+    pub(super) async fn confirmed_of(&self, path: &ExitPath) -> Result<HashSet<Txid>> {
         let mut confirmed = HashSet::new();
         let inside: HashSet<Txid> = path.nodes().iter().map(|tx| tx.compute_txid()).collect();
         for tx in path.nodes() {

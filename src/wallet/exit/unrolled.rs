@@ -4,38 +4,39 @@ use std::collections::HashSet;
 
 use bitcoin::OutPoint;
 
+use super::super::Wallet;
 use super::super::error::Result;
-use super::super::signed_away::maybe_gone;
-use super::super::{Wallet, WalletError};
 use super::ExitReason;
 
+/// VTXOs that are looked for on chain in one run, beside those that the operator calls unrolled.
+const A_RUN: usize = 16;
+
 impl Wallet {
-    /// Begins to leave with own VTXOs that the operator's books call unrolled and the chain shows in a block. A payer's
-    /// change stands in the transaction of its channel, and comes on chain when the receiver leaves. Asks the operator
-    /// once for every hundred coins.
-    pub(in crate::wallet) async fn begin_unrolled_coins(&self) -> Result<()> {
-        let stored = self.store.read::<_, WalletError>(|db| {
-            let channels: HashSet<OutPoint> = db.channels()?.into_iter().map(|row| row.record.funding).collect();
-            let gone = maybe_gone(db)?;
-            let outpoints = db.branch_outpoints()?.into_iter();
-            Ok(outpoints.filter(|own| !channels.contains(own) && !gone.contains(own)).collect::<Vec<_>>())
-        })?;
-        if stored.is_empty() {
+    /// Begins to leave with own VTXOs that the chain shows in a block. A payer's change stands in the transaction of its
+    /// channel, and comes on chain when the receiver leaves. Asks the operator once for every hundred coins, and the chain
+    /// for those that it calls unrolled and some others, which it may not know of, or not tell.
+    pub(in crate::wallet) async fn begin_unrolled_coins(&self, ask_operator: bool) -> Result<()> {
+        let vtxos = self.unspent_vtxos()?;
+        if vtxos.is_empty() {
             return Ok(());
         }
-        let info = self.info()?;
-        let vtxos = self.net.operator().await?.vtxos_by_outpoints(&stored).await?;
-        for vtxo in vtxos.into_iter().filter(|vtxo| vtxo.unrolled && !vtxo.spent) {
-            if !self.net.chain.status(vtxo.outpoint.txid).await?.is_confirmed() {
-                continue;
+        let outpoints: Vec<OutPoint> = vtxos.iter().map(|vtxo| vtxo.outpoint).collect();
+        // The others of another part at every run.
+        let first = self.now().wall as usize % vtxos.len();
+        let some = outpoints.iter().cycle().skip(first).take(vtxos.len().min(A_RUN));
+        let mut asked: HashSet<OutPoint> = some.copied().collect();
+        if ask_operator {
+            let books = self.net.operator().await?.vtxos_by_outpoints(&outpoints).await?;
+            asked.extend(books.into_iter().filter(|vtxo| vtxo.unrolled && !vtxo.spent).map(|vtxo| vtxo.outpoint));
+        }
+        let mut there = Vec::new();
+        for vtxo in vtxos.into_iter().filter(|vtxo| asked.contains(&vtxo.outpoint)) {
+            if self.net.chain.status(vtxo.outpoint.txid).await?.is_confirmed() {
+                there.push(vtxo);
             }
-            let begun = self.store.write::<_, WalletError>(|db| {
-                let Some(branch) = db.branch(&vtxo.outpoint)? else { return Ok(false) };
-                self.begin_coin_exit(db, &info, vtxo.outpoint, &branch, ExitReason::Unrolled)
-            })?;
-            if begun {
-                self.events.ring();
-            }
+        }
+        if !there.is_empty() {
+            self.begin_worthwhile(there, ExitReason::Unrolled).await?;
         }
         Ok(())
     }

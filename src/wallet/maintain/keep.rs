@@ -41,7 +41,11 @@ impl Wallet {
         let vtxo = operator.vtxos_by_outpoints(&[coin.outpoint]).await?.pop().ok_or(WalletError::NotFound)?;
         let branch = operator.branch_of(coin.outpoint).await?;
         let output = TxOut { value: coin.amount, script_pubkey: coin.own.script.clone() };
-        self.verify_branch(&vtxo, &branch, &output, self.info()?.unit()).await?;
+        let (_, expiry) = self.verify_branch(&vtxo, &branch, &output, self.info()?.unit()).await?;
+        // Who was only ever paid off chain has seen no batch: this says when the coin must be left.
+        if self.store.read::<_, WalletError>(|db| Ok(db.batch_expiry()?))?.is_none() {
+            self.learn_batch_expiry(expiry)?;
+        }
         self.store.write(|db| Ok(db.put_branch(&coin.outpoint, &branch)?))
     }
 

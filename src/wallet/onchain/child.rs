@@ -57,6 +57,18 @@ impl Wallet {
         own: &[OwnedOutput],
         avoid: &[OutPoint],
     ) -> Result<Transaction> {
+        Ok(self.paying_child(parent, rate, at_least, own, avoid)?.0)
+    }
+
+    /// The same, with what it pays.
+    pub(in crate::wallet) fn paying_child(
+        &self,
+        parent: &Transaction,
+        rate: FeeRate,
+        at_least: Amount,
+        own: &[OwnedOutput],
+        avoid: &[OutPoint],
+    ) -> Result<(Transaction, Amount)> {
         let anchor = self.anchor_of(parent)?;
         let own = self.owned(parent, own)?;
         self.store.write(|db| {
@@ -85,11 +97,13 @@ impl Wallet {
                     return Err(WalletError::InsufficientFeeCoins { needed, available, address });
                 }
             };
+            let spent = sum(inputs.iter().map(|input| input.output.value).chain([anchor.output.value]));
+            let paid = spent.checked_sub(sum(child.output.iter().map(|output| output.value))).unwrap_or(Amount::ZERO);
             let keys = std::iter::once((anchor.output.clone(), None));
             let keys: Vec<_> = keys.chain(inputs.into_iter().map(|input| (input.output, Some(input.key)))).collect();
             sign(&self.keys, &mut child, &keys)?;
             picture.state.save(db)?;
-            Ok(child)
+            Ok((child, paid))
         })
     }
 

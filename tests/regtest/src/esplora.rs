@@ -46,7 +46,7 @@ pub struct Esplora {
 #[derive(Default)]
 struct Heard {
     requests: AtomicU64,
-    lies: std::sync::Mutex<Vec<(String, String)>>,
+    lies: std::sync::Mutex<Vec<(String, Vec<u8>)>>,
 }
 
 /// Confirmed transactions in one answer.
@@ -90,8 +90,8 @@ impl Esplora {
         self.heard.requests.load(Ordering::SeqCst)
     }
 
-    /// Answers the next request for this path with this text.
-    pub fn lie_once(&self, path: impl Into<String>, body: impl Into<String>) {
+    /// Answers the next request for this path with this.
+    pub fn lie_once(&self, path: impl Into<String>, body: impl Into<Vec<u8>>) {
         self.heard.lies.lock().unwrap_or_else(|e| e.into_inner()).push((path.into(), body.into()));
     }
 

@@ -95,8 +95,8 @@ impl Regtest {
         self.esplora.requests()
     }
 
-    /// Has Esplora answer the next request for this path with this text.
-    pub fn esplora_lies_once(&self, path: impl Into<String>, body: impl Into<String>) {
+    /// Has Esplora answer the next request for this path with this.
+    pub fn esplora_lies_once(&self, path: impl Into<String>, body: impl Into<Vec<u8>>) {
         self.esplora.lie_once(path, body);
     }
 

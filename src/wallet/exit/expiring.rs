@@ -1,0 +1,106 @@
+//! Own VTXOs that nobody renews: before they expire they are left, without anybody being asked.
+
+use std::collections::{HashMap, HashSet};
+
+use bitcoin::{OutPoint, Txid};
+
+use super::super::coins::{Coin, CoinKind};
+use super::super::error::Result;
+use super::super::{Wallet, WalletError};
+use super::ExitReason;
+use super::coins::OwnVtxo;
+use crate::chain::Tip;
+use crate::channel::deadline::{Margins, assumed_batch_expiry};
+use crate::channel::{Delay, Unit};
+use crate::log::note;
+use crate::store::ChannelState;
+
+impl Wallet {
+    /// Begins to leave with own VTXOs that expire soon: `shown` are the coins as the operator shows them, which does not
+    /// renew them, `None` where it does not answer. Only what is worth it at the fees of today. Needs only the chain.
+    /// Answers whether anything began, and when the next one must be left, by the wall clock.
+    ///
+    /// The last moment leaves an hour for each level of the branch and half a day for the rest (less where batches are
+    /// short): once the VTXO is on chain its expiry takes nothing any more.
+    pub(in crate::wallet) async fn leave_expiring(
+        &self,
+        tip: &Tip,
+        shown: Option<&[Coin]>,
+    ) -> Result<(bool, Option<u64>)> {
+        let unit = self.info()?.unit();
+        let known = self.store.read::<_, WalletError>(|db| Ok(db.batch_expiry()?))?;
+        let length = match known {
+            Some(length) => length,
+            None => Delay::at_least(unit, assumed_batch_expiry(unit))?,
+        };
+        let margins = Margins::of(unit, length.value());
+        let now = match unit {
+            Unit::Blocks => u64::from(tip.height),
+            // By the chain: a clock that was wrong once begins nothing.
+            Unit::Seconds => self.watched_at().max(tip.median_time_past),
+        };
+        let (mut due, mut next, mut expiries) = (Vec::new(), None, HashMap::<Vec<Txid>, u64>::new());
+        let beside = self.beside_channels()?;
+        let vtxos = self.unspent_vtxos()?.into_iter();
+        for vtxo in vtxos.filter(|vtxo| !beside.contains(&vtxo.outpoint.txid) && self.is_up(vtxo, shown, unit)) {
+            let roots = vtxo.path.roots();
+            let expiry = match expiries.get(&roots) {
+                Some(expiry) => *expiry,
+                // What is not confirmed does not expire.
+                None => match self.expiry_of(&roots, length, unit).await {
+                    Err(WalletError::NotConfirmed { .. }) => continue,
+                    expiry => *expiries.entry(roots).or_insert(expiry?),
+                },
+            };
+            let way = margins.level.saturating_mul(vtxo.path.levels(&HashSet::new()) as u64);
+            let leave_by = expiry.saturating_sub(way.saturating_add(margins.reserve));
+            if now >= leave_by {
+                due.push(vtxo);
+            } else {
+                let moment = self.at(unit, leave_by);
+                next = Some(next.map_or(moment, |next: u64| next.min(moment)));
+            }
+        }
+        if due.is_empty() {
+            return Ok((false, next));
+        }
+        let (begun, refused) = self.begin_worthwhile(due, ExitReason::Deadline).await?;
+        for exit in refused {
+            note!(Warn, "{} expires, and is not worth an exit: {:?}", exit.outpoint, exit.problem);
+        }
+        Ok((!begun.is_empty(), next))
+    }
+
+    /// Own VTXOs that are unspent as far as is stored, those left out that the books alone call spent: another phone may
+    /// have spent them, and nobody was asked.
+    pub(super) fn unspent_vtxos(&self) -> Result<Vec<OwnVtxo>> {
+        let told: HashSet<OutPoint> = self.store.read::<_, WalletError>(|db| {
+            let signed: HashSet<OutPoint> = db.signed_away()?.into_iter().map(|row| row.outpoint).collect();
+            let done = db.known_coins()?.into_iter().filter(|coin| coin.done && !signed.contains(&coin.outpoint));
+            // What a close paid is left as the channel.
+            let closed = db.channels()?.into_iter().filter(|row| row.hot.state == ChannelState::Closed);
+            let results = closed.filter_map(|row| row.result?.outpoint);
+            Ok(done.map(|coin| coin.outpoint).chain(results).collect())
+        })?;
+        let mut vtxos = self.own_vtxos()?;
+        vtxos.retain(|vtxo| !told.contains(&vtxo.outpoint));
+        Ok(vtxos)
+    }
+
+    /// Transactions with a channel that is in use: a coin in one is left with the channel, which would come on chain with it.
+    fn beside_channels(&self) -> Result<HashSet<Txid>> {
+        use ChannelState::{Closing, Confirming, Open, Refunding};
+        let rows = self.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
+        let used = rows.into_iter().filter(|row| matches!(row.hot.state, Confirming | Open | Closing | Refunding));
+        Ok(used.map(|row| row.record.funding.txid).collect())
+    }
+
+    /// Whether a VTXO must be left when its last moment has come: the operator shows it, or shows nothing. Where its blocks
+    /// last a second its own counting must say so, too.
+    fn is_up(&self, vtxo: &OwnVtxo, shown: Option<&[Coin]>, unit: Unit) -> bool {
+        let Some(coins) = shown else { return true };
+        let Some(coin) = coins.iter().find(|coin| coin.outpoint == vtxo.outpoint) else { return false };
+        let counts = unit == Unit::Seconds || self.info().is_ok_and(|info| self.expires_in(coin, &info) == 0);
+        counts && coin.kind != CoinKind::Recoverable
+    }
+}

@@ -1,0 +1,132 @@
+//! Own VTXOs that nobody renews, or that somebody has put on chain.
+
+use regtest::operator::Unit;
+use virtual_channels::channel::{ChannelId, Unit as DelayUnit};
+use virtual_channels::store::{ChannelState, Store};
+use virtual_channels::wallet::{EventKind, ExitInfo, ExitReason, ExitStage, Wallet};
+
+use crate::coins::all_done;
+use crate::signed_away::coin;
+use crate::stage::{finish, fund, pair, small, state, told, wait};
+use crate::world::{World, sats};
+
+/// Batches of the test operator live so many blocks; half a day and an hour for one level of them is kept free.
+const EXPIRY: u32 = 400;
+const FREE: u32 = 29 + 3;
+
+async fn height(world: &World) -> u32 {
+    world.regtest.node().tip().await.unwrap().height
+}
+
+/// Runs maintenance up to the last moment for a coin of that block, and at it.
+async fn at_the_last_moment(world: &World, wallet: &Wallet, settled_at: u32) -> Vec<ExitInfo> {
+    let last = settled_at + EXPIRY - FREE;
+    world.mine(last - 1 - height(world).await).await;
+    let report = wallet.maintain().await.unwrap();
+    assert_eq!(report.exits, [], "a block before");
+    assert!(report.next_run.is_some());
+    world.mine(1).await;
+    wallet.maintain().await.unwrap().exits
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_stays_dead() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.wallet("payer").await;
+    let coin = coin(&world, &payer).await;
+    let settled_at = height(&world).await;
+    fund(&world, &payer, &[10_000]).await;
+    world.regtest.stop_operator().await;
+    assert_eq!(payer.maintain().await.unwrap().exits, []);
+    let exits = at_the_last_moment(&world, &payer, settled_at).await;
+    assert_eq!(
+        exits.iter().map(|exit| (exit.outpoint, exit.reason)).collect::<Vec<_>>(),
+        [(coin, ExitReason::Deadline)]
+    );
+    let began = EventKind::ExitBegan { outpoint: coin, reason: ExitReason::Deadline };
+    assert_eq!(told(&payer, |kind| *kind == began), 1);
+    world.mine(1).await;
+    assert_eq!(all_done(&world, &payer).await.len(), 1);
+}
+
+/// It answers, and asks for more than the coin is worth. Batches live 86016 s; a 14th of that and a 168th for one level are
+/// kept free.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_does_not_renew() {
+    let world = World::start(Unit::Seconds).await;
+    let payer = world.wallet("payer").await;
+    let coin = coin(&world, &payer).await;
+    let settled_at = world.regtest.node().tip().await.unwrap().time;
+    fund(&world, &payer, &[10_000]).await;
+    world.regtest.operator().await.change(|settings| settings.fees.offchain_input = "60000.0".into());
+    let last = settled_at + 86_016 - 6_144 - 512;
+    wait(&world, (last - 5_000, DelayUnit::Seconds)).await;
+    let report = payer.maintain().await.unwrap();
+    assert_eq!((report.exits, report.errors.len()), (vec![], 0));
+    wait(&world, (last, DelayUnit::Seconds)).await;
+    let report = payer.maintain().await.unwrap();
+    assert!(report.fee_refused.is_some(), "renewing is too dear");
+    assert_eq!(report.exits.iter().map(|exit| exit.outpoint).collect::<Vec<_>>(), [coin]);
+}
+
+/// What is worth less than its exit is let go.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_worth_it_expires() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.wallet("payer").await;
+    coin(&world, &payer).await;
+    let settled_at = height(&world).await;
+    fund(&world, &payer, &[10_000]).await;
+    world.regtest.stop_operator().await;
+    world.regtest.set_fee_rate(400);
+    assert_eq!(at_the_last_moment(&world, &payer, settled_at).await, []);
+    world.regtest.set_fee_rate(1);
+    assert_eq!(payer.maintain().await.unwrap().exits.len(), 1, "the fees have come down");
+}
+
+/// Somebody else pays for the branch of a VTXO.
+async fn put_on_chain(world: &World, name: &str, outpoint: bitcoin::OutPoint) {
+    let store = Store::open(&world.path(name)).unwrap();
+    let branch = store.read(|db| db.branch(&outpoint)).unwrap().unwrap();
+    store.close().unwrap();
+    for node in &branch.nodes {
+        let answer = world.regtest.node().cpfp(&node.tx, sats(1_000)).await.unwrap();
+        assert_eq!(answer["package_msg"], "success", "{answer}");
+        world.mine(1).await;
+    }
+}
+
+/// A VTXO that is on chain already is claimed by maintenance alone, without any coin for fees.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_put_on_chain_is_claimed() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.wallet("payer").await;
+    let coin = coin(&world, &payer).await;
+    put_on_chain(&world, "payer", coin).await;
+    let exits = payer.maintain().await.unwrap().exits;
+    assert_eq!(
+        exits.iter().map(|exit| (exit.outpoint, exit.reason)).collect::<Vec<_>>(),
+        [(coin, ExitReason::Unrolled)]
+    );
+    let done = all_done(&world, &payer).await;
+    assert!(done.len() == 1 && done[0].amount > sats(49_000), "{done:?}");
+    assert_eq!(payer.onchain_balance().await.unwrap().confirmed, done[0].amount);
+}
+
+/// The same with a channel: the receiver's on-chain wallet has never held anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_on_chain_and_an_empty_fee_wallet() {
+    let (world, payer, receiver) = pair(Unit::Blocks).await;
+    let id: ChannelId = small(&world, &payer, &receiver).await;
+    let funding = receiver.channel(&id).unwrap().funding;
+    put_on_chain(&world, "receiver", funding).await;
+    world.regtest.stop_operator().await;
+    assert_eq!(receiver.onchain_balance().await.unwrap().confirmed, sats(0));
+    let exits = receiver.maintain().await.unwrap().exits;
+    let ExitStage::Waiting { until, unit } = exits[0].stage else { panic!("{exits:?}") };
+    wait(&world, (until, unit)).await;
+    let info = finish(&world, &receiver).await;
+    assert_eq!((info.stage, state(&receiver, &id)), (ExitStage::Done, ChannelState::Settled));
+    assert!(info.amount > sats(11_000), "{}", info.amount);
+    assert_eq!(receiver.onchain_balance().await.unwrap().confirmed, info.amount);
+}
