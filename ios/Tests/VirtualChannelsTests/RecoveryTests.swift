@@ -31,8 +31,11 @@ final class RecoveryTests: Story {
         let receiver = restored.wallet
         let before = try await receiver.channel(channelId: channel)
         XCTAssertEqual(before.amount, 0, "no payment is in a backup")
+        XCTAssertTrue(before.awaitsUpdate)
         let latest = try await receiver.receive(payment: payer.latestUpdate(channelId: channel).text)
         XCTAssertEqual(latest.amount, 5_000)
+        let after = try await receiver.channel(channelId: channel)
+        XCTAssertFalse(after.awaitsUpdate)
         let next = try await pay(payer, receiver, channel, 1_000, "two")
         XCTAssertEqual(next, 6_000)
         _ = try await receiver.closeChannel(channelId: channel)

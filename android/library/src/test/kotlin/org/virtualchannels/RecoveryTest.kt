@@ -4,6 +4,8 @@ import java.nio.file.Files
 import java.nio.file.Path
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
 
@@ -40,7 +42,9 @@ class RecoveryTest {
         assertEquals(listOf<RestoreWarning>(), restored.report.warnings)
         restored.wallet.use { receiver ->
             assertEquals(Sats.ZERO, receiver.channel(channel).amount, "no payment is in a backup")
+            assertTrue(receiver.channel(channel).awaitsUpdate)
             assertEquals(5_000.sats, receiver.receive(payer.latestUpdate(channel).text).amount)
+            assertFalse(receiver.channel(channel).awaitsUpdate)
             assertEquals(6_000.sats, receiver.receive(payer.pay(channel, 1_000.sats, "two").text).amount)
             receiver.closeChannel(channel)
             eventually("what was paid") { receiver.balance().preconfirmed == 6_000.sats }
