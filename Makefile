@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo exit-demo kotlin-demo swift-demo test fuzz torture bench bindings docs fmt size test-arm64 ios-lib android-check
+.PHONY: help demo exit-demo kotlin-demo swift-demo test fuzz torture mutants bench bindings docs fmt size test-arm64 ios-lib android-check
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/virtual-channels
 ifndef CARGO_TARGET_DIR
@@ -65,6 +65,9 @@ fuzz: ## coverage-guided fuzzing, MINUTES=1 each target (TARGET=x: only that one
 
 torture: ## random schedules with kills, faults, reorgs and cheating, each replayed by its seed: [SEED=n] [SCHEDULES=n] [KILLS=n]
 	@scripts/torture.sh
+
+mutants: ## deliberate bugs, and the schedule of make torture that finds each; docs/torture.md
+	@scripts/torture-mutants.sh
 
 bench: ## the figures, also in target/bench.json
 	@scripts/prepare.sh rust

@@ -12,6 +12,9 @@ const ROUNDS: u32 = 300;
 /// Rounds in which nothing moves before time is moved on.
 const QUIET: u32 = 2;
 
+/// How often both wallets are asked what they have, until they answer.
+const COUNTS: u32 = 5;
+
 pub async fn end(run: &mut Run<'_>) {
     if let Some(channel) = run.channel.clone() {
         begin(run, &channel).await;
@@ -141,12 +144,12 @@ async fn count(run: &mut Run<'_>) {
         run.stage.start_operator().await;
     }
     let mut total = |side| {
-        let coins = run.ask(side, "balance", &[]).first().and_then(|text| text.parse::<u64>().ok());
-        let chain = run.ask(side, "onchain-balance", &[]).first().and_then(|text| text.parse::<u64>().ok());
-        match (coins, chain) {
-            (Some(coins), Some(chain)) => Some(coins + chain),
-            _ => None,
-        }
+        let mut sats = |verb| {
+            // A machine with too much to do answers late.
+            let mut answers = (0..COUNTS).filter_map(|_| run.ask(side, verb, &[]).first());
+            answers.next().and_then(|text| text.parse::<u64>().ok())
+        };
+        Some(sats("balance")? + sats("onchain-balance")?)
     };
     match (total(Side::Payer), total(Side::Receiver)) {
         (Some(payer), Some(receiver)) => {

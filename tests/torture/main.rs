@@ -3,7 +3,8 @@
 //!
 //! After each schedule everything is brought to its end and counted ([`ledger`]): no money came or went but for fees,
 //! the receiver has at least what it acknowledged, the payer has lost at most what it signed, and no channel is left
-//! without a way out. `make torture SEED=n SCHEDULES=n` runs it; the first [`FEW`] are part of `make test`.
+//! without a way out. `make torture SEED=n SCHEDULES=n` runs it; the first [`FEW`] are part of `make test`. What it
+//! has found, and the deliberate bugs in `mutants/` that it must find, are in `docs/torture.md`.
 
 #[path = "../common/spoken.rs"]
 mod spoken;
