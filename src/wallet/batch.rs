@@ -18,7 +18,7 @@ use crate::channel::{ChannelTerms, Delay, OperatorInfo};
 use crate::operator::{
     BatchInput, BatchObserver, BatchOutcome, BatchOutput, BatchPlan, InputKind, OperatorError, Veto, join,
 };
-use crate::store::{Flow, FlowKind, StoreError};
+use crate::store::{Db, Flow, FlowKind, StoreError};
 
 /// The steps of a batch flow.
 pub(super) mod step {
@@ -146,6 +146,7 @@ impl Wallet {
     pub(super) async fn run_batch(&self, id: [u8; 32]) -> Result<OutcomeData> {
         let flow = self.store.read(|db| db.flow(&id))?.ok_or(WalletError::NotFound)?;
         let data: BatchData = decode(&flow)?;
+        self.store.read(|db| check_held(db, &id, &data.inputs))?;
         let operator = self.net.operator().await?;
         let info = self.info()?;
         let plan = self.batch_plan(&data, &info)?;
@@ -382,6 +383,7 @@ impl BatchObserver for Observer {
         }
         self.data.outcome = Some(OutcomeData::of(outcome, self.wallet.timestamp()));
         let stored = self.wallet.store.write::<_, WalletError>(|db| {
+            check_held(db, &self.id, &self.data.inputs)?;
             for leaf in &outcome.leaves {
                 db.put_branch(&leaf.outpoint, &leaf.branch)?;
             }
@@ -397,6 +399,16 @@ impl BatchObserver for Observer {
         self.wallet.events.progress(&self.id, Step::BranchStored);
         Ok(())
     }
+}
+
+/// Refuses a flow whose coins were taken from it, since they are left on chain.
+fn check_held(db: &Db<'_>, id: &[u8; 32], inputs: &[InputData]) -> Result<()> {
+    for input in inputs {
+        if db.lock_of(&input.outpoint)? != Some(*id) {
+            return Err(WalletError::NotOpened { why: format!("{} is being left on chain", input.outpoint) });
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn veto(error: WalletError) -> Veto {

@@ -6,22 +6,28 @@
 use std::collections::HashSet;
 
 use bitcoin::{OutPoint, Txid};
+use futures_util::stream::{self, StreamExt};
 
 use super::batch::InputData;
 use super::error::Result;
 use super::{Wallet, WalletError};
 use crate::chain::TxStatus;
-use crate::channel::exit::ExitPath;
 use crate::channel::psbt::verified_signature;
 use crate::channel::script::default_vtxo;
 use crate::operator::{Operator, Vtxo};
-use crate::store::{Db, ScriptKind};
+use crate::store::Db;
 
 /// Fewer confirmations than this are not final, whatever the wallet counts as settled.
 const LEAST: u32 = 6;
 
 /// Coins that are looked into in one run.
 const A_RUN: usize = 16;
+
+/// Commitment transactions that are asked for together.
+const AT_ONCE: usize = 8;
+
+/// Levels of a tree of connectors that are followed.
+const CONNECTOR_LEVELS: usize = 16;
 
 impl Wallet {
     /// Confirmations after which nothing is taken back.
@@ -44,36 +50,45 @@ impl Wallet {
     }
 
     /// The coins that are not this wallet's any more: those of off-chain transactions that are final, and those of batches
-    /// whose commitment transaction the chain server knows. What cannot be looked up counts as gone.
+    /// whose commitment transaction the chain server knows, confirmed or not. What cannot be looked up counts as gone.
     pub(super) async fn taken(&self) -> Result<HashSet<OutPoint>> {
-        let rows = self.store.read::<_, WalletError>(|db| Ok(db.signed_away()?))?;
-        let mut taken: HashSet<OutPoint> = rows.iter().filter(|row| row.is_final).map(|row| row.outpoint).collect();
-        let open: Vec<_> = rows.into_iter().filter(|row| !taken.contains(&row.outpoint)).collect();
-        let commitments: HashSet<Txid> = open.iter().map(|row| row.spent_by).collect();
+        Ok(self.taken_by_chain(|_| true).await?.seen)
+    }
+
+    /// The same, of some coins only, and told apart by whether a block has it.
+    pub(super) async fn taken_by_chain(&self, is_asked: impl Fn(&OutPoint) -> bool) -> Result<Taken> {
+        let mut rows = self.store.read::<_, WalletError>(|db| Ok(db.signed_away()?))?;
+        rows.retain(|row| is_asked(&row.outpoint));
+        let mut taken = Taken::default();
+        taken.in_a_block.extend(rows.iter().filter(|row| row.is_final).map(|row| row.outpoint));
+        taken.seen.clone_from(&taken.in_a_block);
+        rows.retain(|row| !taken.seen.contains(&row.outpoint));
+        if rows.is_empty() {
+            return Ok(taken);
+        }
+        let commitments: HashSet<Txid> = rows.iter().map(|row| row.spent_by).collect();
+        let tip = self.net.chain.tip().await.map(|tip| tip.height);
+        let asking = commitments.into_iter().map(|txid| async move { (txid, self.net.chain.status(txid).await) });
+        let answers: Vec<_> = stream::iter(asking).buffer_unordered(AT_ONCE).collect().await;
         let mut buried = Vec::new();
-        for commitment in commitments {
-            match self.commitment_depth(commitment).await {
-                Ok(None) => continue,
-                Ok(Some(depth)) if depth >= self.final_depth() => buried.push(commitment),
-                Ok(Some(_)) => {}
-                Err(error) if error.is_released() => return Err(error),
-                Err(_) => {}
+        for (commitment, status) in answers {
+            let of_it = || rows.iter().filter(|row| row.spent_by == commitment).map(|row| row.outpoint);
+            match (status, &tip) {
+                (Ok(TxStatus::Unknown), _) => continue,
+                (Ok(status), Ok(tip)) if status.is_confirmed() => {
+                    taken.in_a_block.extend(of_it());
+                    if status.confirmations(*tip) >= self.final_depth() {
+                        buried.push(commitment);
+                    }
+                }
+                _ => {}
             }
-            taken.extend(open.iter().filter(|row| row.spent_by == commitment).map(|row| row.outpoint));
+            taken.seen.extend(of_it());
         }
         if !buried.is_empty() {
             self.store.write::<_, WalletError>(|db| buried.iter().try_for_each(|txid| Ok(db.has_taken(txid)?)))?;
         }
         Ok(taken)
-    }
-
-    /// Confirmations of a transaction; `None` when the chain server does not know it.
-    async fn commitment_depth(&self, txid: Txid) -> Result<Option<u32>> {
-        let status = self.net.chain.status(txid).await?;
-        if status == TxStatus::Unknown {
-            return Ok(None);
-        }
-        Ok(Some(status.confirmations(self.net.chain.tip().await?.height)))
     }
 
     /// Coins that the books call spent, by a transaction that this wallet knows nothing of: asks the operator for it, some
@@ -102,14 +117,10 @@ impl Wallet {
         Ok(())
     }
 
-    /// One such coin. A spend that is not shown, or not signed by the coin's key, is only the operator's word: but where
-    /// a batch has made a VTXO of this wallet, too, its commitment transaction decides.
+    /// One such coin. What the books say is only the operator's word: a spend counts where it is shown and the coin's key
+    /// has signed it, as a checkpoint that both sides have signed, or as a forfeit, which takes its coin once the batch
+    /// that its connector comes from is on chain. An intent's proof is signed by the same key, and is neither.
     pub(super) async fn learn_spend(&self, operator: &Operator, vtxo: &Vtxo) -> Result<()> {
-        if let Some(commitment) = vtxo.settled_by
-            && self.store.read::<_, WalletError>(|db| pays_us(db, &commitment, &vtxo.outpoint))?
-        {
-            return self.store.write(|db| Ok(db.sign_away(&vtxo.outpoint, &commitment, false)?));
-        }
         let Some(spent_by) = vtxo.spent_by else { return Ok(()) };
         let Some(psbt) = operator.virtual_txs(&[spent_by]).await?.pop() else { return Ok(()) };
         let own = self.own_script(&vtxo.script)?;
@@ -121,26 +132,47 @@ impl Wallet {
         let (Some(prevouts), Some(delay)) = (prevouts, own.delay) else { return Ok(()) };
         let key = self.keys.keypair(Self::key_use(&own), own.key_index)?.xonly();
         let leaf = default_vtxo(key, own.operator, delay)?.leaf(0)?;
-        if verified_signature(&psbt, index, tx, &prevouts, &leaf, key).is_err() {
+        let has_signed = |key| verified_signature(&psbt, index, tx, &prevouts, &leaf, key).is_ok();
+        if !has_signed(key) {
             return Ok(());
         }
-        // A forfeit takes its coin once the batch is on chain; a checkpoint has it.
-        let taken_by = vtxo.settled_by.filter(|_| tx.input.len() > 1);
-        self.store.write(|db| Ok(db.sign_away(&vtxo.outpoint, &taken_by.unwrap_or(spent_by), taken_by.is_none())?))
+        match (tx.input.as_slice(), vtxo.settled_by) {
+            ([_], _) if has_signed(own.operator) => {
+                self.store.write(|db| Ok(db.sign_away(&vtxo.outpoint, &spent_by, true)?))
+            }
+            ([first, second], Some(batch)) => {
+                let connector = if index == 0 { second } else { first }.previous_output.txid;
+                if !comes_from(operator, connector, batch).await? {
+                    return Ok(());
+                }
+                self.store.write(|db| Ok(db.sign_away(&vtxo.outpoint, &batch, false)?))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
-/// Whether a stored branch leads from a commitment transaction to another coin of this wallet.
-fn pays_us(db: &Db<'_>, commitment: &Txid, coin: &OutPoint) -> Result<bool> {
-    for outpoint in db.branch_outpoints()?.into_iter().filter(|outpoint| outpoint != coin) {
-        let Some(branch) = db.branch(&outpoint)? else { continue };
-        let path = ExitPath::new(&branch, []);
-        let Some(output) = path.output(&outpoint).filter(|_| path.roots().contains(commitment)) else { continue };
-        if db.script(&output.script_pubkey)?.is_some_and(|own| own.kind == ScriptKind::Vtxo) {
+/// Whether a connector hangs on a commitment transaction: ids all the way up, which nobody can forge.
+async fn comes_from(operator: &Operator, connector: Txid, commitment: Txid) -> Result<bool> {
+    let mut at = connector;
+    for _ in 0..CONNECTOR_LEVELS {
+        let Some(node) = operator.virtual_txs(&[at]).await?.pop() else { return Ok(false) };
+        let [input] = node.unsigned_tx.input.as_slice() else { return Ok(false) };
+        at = input.previous_output.txid;
+        if at == commitment {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Coins that were signed away, and that the chain shows as taken.
+#[derive(Default)]
+pub(super) struct Taken {
+    /// For good, or by a batch that is in a block.
+    pub in_a_block: HashSet<OutPoint>,
+    /// Those, and by batches that wait for a block or cannot be looked up.
+    pub seen: HashSet<OutPoint>,
 }
 
 /// Coins that are gone for good, as far as is stored.

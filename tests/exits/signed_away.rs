@@ -139,3 +139,21 @@ async fn a_coin_that_another_phone_has_spent() {
     let begun = payer.exit_coins().await.unwrap();
     assert!(begun.iter().all(|exit| exit.outpoint != coin), "{begun:?}");
 }
+
+/// What another phone has put into a batch is not left once that batch is on chain: the forfeit hangs on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coin_that_another_phone_has_settled() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.wallet("payer").await;
+    let coin = coin(&world, &payer).await;
+    fund(&world, &payer, &[10_000]).await;
+    let (other, _) = Wallet::restore(world.config("other"), &World::mnemonic("payer"), None).await.unwrap();
+    other.settle(true).await.unwrap();
+    payer.balance().await.unwrap();
+    assert_eq!(told(&payer, |kind| matches!(kind, EventKind::SeedUsedElsewhere { .. })), 1);
+    payer.maintain().await.unwrap();
+    world.mine(1).await;
+    world.regtest.stop_operator().await;
+    let begun = payer.exit_coins().await.unwrap();
+    assert!(begun.iter().all(|exit| exit.outpoint != coin), "{begun:?}");
+}

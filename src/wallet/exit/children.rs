@@ -1,5 +1,7 @@
 //! Packages: a transaction without a fee, and the child that pays for both.
 
+use std::collections::HashSet;
+
 use bitcoin::{Amount, FeeRate, OutPoint, Transaction, Txid};
 
 use super::super::coins::sum;
@@ -93,13 +95,14 @@ impl Wallet {
     /// else is there to pay with: others paid for their parents. Whether there were any.
     async fn forget_beaten(&self, look: &mut Look) -> Result<bool> {
         let before = look.kept.len();
-        let mut alive = Vec::with_capacity(before);
-        for child in std::mem::take(&mut look.kept) {
-            if self.net.chain.status(child.tx.0.compute_txid()).await? != TxStatus::Unknown {
-                alive.push(child);
+        let mut beaten = HashSet::new();
+        for child in &look.kept {
+            let txid = child.tx.0.compute_txid();
+            if self.net.chain.status(txid).await? == TxStatus::Unknown {
+                beaten.insert(txid);
             }
         }
-        look.kept = alive;
+        look.kept.retain(|child| !beaten.contains(&child.tx.0.compute_txid()));
         Ok(look.kept.len() < before)
     }
 

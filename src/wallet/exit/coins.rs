@@ -164,7 +164,10 @@ impl Wallet {
         let info = self.info()?;
         // While a flow is running its coins are its own.
         let idle = self.flow.try_lock().ok();
-        let taken = self.taken().await?;
+        // At the last moment a batch that waits for its block is no reason to wait for it.
+        let asked = |outpoint: &OutPoint| vtxos.iter().any(|vtxo| vtxo.outpoint == *outpoint);
+        let taken = self.taken_by_chain(asked).await?;
+        let taken = if reason == ExitReason::Deadline { taken.in_a_block } else { taken.seen };
         let unseen = self.unseen(vtxos.iter().flat_map(|vtxo| vtxo.path.roots())).await;
         let is_there = |vtxo: &OwnVtxo| {
             !taken.contains(&vtxo.outpoint) && !vtxo.path.roots().iter().any(|root| unseen.contains(root))

@@ -32,7 +32,13 @@ impl Wallet {
             return Ok(Results::default());
         }
         self.learn_results(&outpoints, sky, until).await?;
-        let taken = self.taken().await?;
+        // What only waits for a block may never get into one, and nothing is left of the old batch then.
+        let asking = self.taken_by_chain(|outpoint| outpoints.contains(outpoint));
+        let taken = match timeout_at(until, asking).await {
+            Ok(taken) => taken?.in_a_block,
+            // Another look will tell.
+            Err(_) => outpoints.iter().copied().collect(),
+        };
         let spends = self.spends_of(&outpoints)?;
         Ok(Results { taken, spends })
     }

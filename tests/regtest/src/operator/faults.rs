@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bitcoin::{OutPoint, Txid};
+use bitcoin::{OutPoint, Psbt, Txid};
 use serde::Deserialize;
 
 use super::errors::Code;
@@ -152,6 +152,7 @@ struct Set {
     claims: HashMap<OutPoint, Claim>,
     seen: HashMap<Call, u64>,
     submissions: Vec<wire::SubmitTxRequest>,
+    proofs: Vec<Psbt>,
 }
 
 /// All faults of one operator.
@@ -232,6 +233,15 @@ impl Faults {
     /// All that has come in as SubmitTx since the start, whatever was answered.
     pub fn submissions(&self) -> Vec<wire::SubmitTxRequest> {
         self.lock().submissions.clone()
+    }
+
+    /// The proofs of all intents that were registered since the start. The indexer shows them to whoever asks.
+    pub fn proofs(&self) -> Vec<Psbt> {
+        self.lock().proofs.clone()
+    }
+
+    pub(crate) fn note_proof(&self, proof: Psbt) {
+        self.lock().proofs.push(proof);
     }
 
     pub(crate) fn note_submission(&self, request: wire::SubmitTxRequest) {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bitcoin::{OutPoint, ScriptBuf, Txid};
+use bitcoin::{OutPoint, Psbt, ScriptBuf, Txid};
 use tonic::Status;
 
 use super::faults::Knob;
@@ -193,7 +193,7 @@ fn walk(book: &Book, start: OutPoint) -> Result<Vec<wire::IndexerChain>, String>
     Ok(chain)
 }
 
-/// GetVirtualTxs: PSBTs of tree, checkpoint and ark transactions, in no promised order.
+/// GetVirtualTxs: PSBTs of tree, checkpoint and ark transactions, connectors and forfeits, in no promised order.
 pub async fn virtual_txs(
     shared: Arc<Shared>,
     request: wire::GetVirtualTxsRequest,
@@ -202,9 +202,13 @@ pub async fn virtual_txs(
         return Err(Status::invalid_argument("missing txids"));
     }
     let wanted = request.txids.iter().map(|t| read_txid(t)).collect::<Result<HashSet<_>, _>>()?;
+    let proofs = shared.faults.proofs();
     let found = shared.with_book(|book| {
-        let trees = book.batches.values().flat_map(|b| b.tree.iter()).flat_map(|t| t.nodes());
+        let trees = book.batches.values().flat_map(|b| b.tree.iter().chain(&b.connectors)).flat_map(|t| t.nodes());
         let mut found: Vec<String> = trees.filter(|n| wanted.contains(&n.txid())).map(|n| n.psbt.to_string()).collect();
+        let signed = book.batches.values().flat_map(|b| b.forfeits.values()).chain(&proofs);
+        let asked = signed.filter(|packet| wanted.contains(&packet.unsigned_tx.compute_txid()));
+        found.extend(asked.map(Psbt::to_string));
         for (txid, tx) in book.offchain.iter().filter(|(_, t)| t.stage != Stage::Failed) {
             if wanted.contains(txid) {
                 found.push(tx.ark_tx.to_string());

@@ -94,6 +94,7 @@ pub async fn register(
     let now = shared.now();
     let coins = shared.with_book(|book| collect(book, &intent, &settings, now))?;
     intent.verify(&settings.all_signers()).map_err(|e| bad_proof(&intent, format!("invalid intent proof: {e}")))?;
+    shared.faults.note_proof(intent.proof.clone());
     weigh(&intent, &settings)?;
     if !intent.has_outputs() {
         return Err(bad_proof(&intent, "proof does not contain outputs").into());
