@@ -89,10 +89,14 @@ impl Http {
 
     async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer, String> {
         let url = format!("{}{path}", self.url);
-        match timeout(REQUEST_LIMIT, Box::pin(self.server.send(method, &url, body))).await {
+        let answer = match timeout(REQUEST_LIMIT, Box::pin(self.server.send(method, &url, body))).await {
             Ok(answer) => answer.map_err(|error| causes(&*error)),
             Err(_) => Err(format!("no answer within {} s", REQUEST_LIMIT.as_secs())),
+        };
+        if answer.is_err() {
+            self.server.forget();
         }
+        answer
     }
 
     async fn limited(&self, asking: impl Future<Output = Result<Answer, String>>) -> Result<Answer, ChainError> {

@@ -1,9 +1,10 @@
 //! HTTP/1.1 to one server, directly or through a proxy, over a few connections that are kept open.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::{Method, Request, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::rt::{Read, Write};
@@ -23,6 +24,9 @@ const HEADER_LIMIT: usize = 64 << 10;
 /// Connections kept open.
 const IDLE: usize = 8;
 
+/// For so long: a phone that slept or changed its network does not learn that they are dead.
+const KEPT: Duration = Duration::from_secs(20);
+
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 type Connection = SendRequest<Full<Bytes>>;
@@ -37,7 +41,7 @@ pub(super) struct Answer {
 pub(super) struct Server {
     connector: Connector,
     tls: Option<TlsConnector>,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<(Instant, Connection)>>,
 }
 
 impl Server {
@@ -65,7 +69,7 @@ impl Server {
         let request = request.body(Full::new(Bytes::from(body)))?;
         let (connection, answer) = self.exchange(&uri, request).await?;
         let status = answer.status().as_u16();
-        let body = Limited::new(answer.into_body(), BODY_LIMIT).collect().await?.to_bytes().to_vec();
+        let body = whole(answer.into_body()).await?;
         self.keep(connection);
         Ok(Answer { status, body })
     }
@@ -91,19 +95,28 @@ impl Server {
         Ok((fresh, answer))
     }
 
-    /// A connection that was used before and is open still.
+    /// Lets go of all kept connections: where one fails or does not answer, the others hardly will.
+    pub fn forget(&self) {
+        self.idle().clear();
+    }
+
+    /// A connection that was used a moment ago and is open still.
     fn kept(&self) -> Option<Connection> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|connection| !connection.is_closed());
-        let ready = idle.iter().position(SendRequest::is_ready)?;
-        Some(idle.swap_remove(ready))
+        let mut idle = self.idle();
+        idle.retain(|(used, connection)| used.elapsed() < KEPT && !connection.is_closed());
+        let ready = idle.iter().position(|(_, connection)| connection.is_ready())?;
+        Some(idle.swap_remove(ready).1)
     }
 
     fn keep(&self, connection: Connection) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle();
         if idle.len() < IDLE {
-            idle.push(connection);
+            idle.push((Instant::now(), connection));
         }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<(Instant, Connection)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connect(&self, uri: Uri) -> Result<Connection, Error> {
@@ -117,6 +130,19 @@ impl Server {
             None => open(stream).await,
         }
     }
+}
+
+/// A body, in one piece: chunks of a byte would cost many times what they carry.
+async fn whole(mut body: Incoming) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if bytes.len() + data.len() > BODY_LIMIT {
+            return Err("the answer is too large".into());
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
 }
 
 /// Speaks HTTP/1.1 over a stream, in the background, until nobody asks any more.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bitcoin::OutPoint;
+use bitcoin::{OutPoint, TxIn, Txid};
 use regtest::operator::{Claim, Knob, Phase, Unit};
 use virtual_channels::wallet::{EventKind, ExitProblem, ExitStage, Wallet};
 
@@ -12,12 +12,17 @@ use crate::world::{World, eventually, sats};
 
 /// The one coin of a wallet.
 pub async fn coin(world: &World, wallet: &Wallet) -> OutPoint {
+    coin_and_batch(world, wallet).await.0
+}
+
+/// The same, and the commitment transaction of its batch.
+async fn coin_and_batch(world: &World, wallet: &Wallet) -> (OutPoint, Txid) {
     assert_eq!(wallet.maintain().await.unwrap().errors.len(), 0);
     world.board(wallet, 50_000).await;
-    let coin = wallet.settle(false).await.unwrap().outpoint.unwrap();
+    let settled = wallet.settle(false).await.unwrap();
     world.mine(1).await;
     eventually("settled", async || wallet.balance().await.is_ok_and(|b| b.settled == sats(50_000))).await;
-    coin
+    (settled.outpoint.unwrap(), settled.commitment_txid)
 }
 
 /// All is signed, the operator calls the batch failed, and nothing was broadcast: forfeits without a batch take nothing.
@@ -138,6 +143,46 @@ async fn a_coin_that_another_phone_has_spent() {
     world.regtest.stop_operator().await;
     let begun = payer.exit_coins().await.unwrap();
     assert!(begun.iter().all(|exit| exit.outpoint != coin), "{begun:?}");
+}
+
+/// An intent's proof carries the signature of the coin's key, and spends nothing: neither for good, nor in a batch that has
+/// long been on chain.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_intent_is_no_spend() {
+    for in_a_batch in [false, true] {
+        let world = World::start(Unit::Blocks).await;
+        let payer = world.wallet("payer").await;
+        let (coin, old) = coin_and_batch(&world, &payer).await;
+        fund(&world, &payer, &[10_000]).await;
+        let (other, _) = Wallet::restore(world.config("other"), &World::mnemonic("payer"), None).await.unwrap();
+        let operator = world.regtest.operator().await;
+        operator.faults().turn(Knob::FailBatch(Phase::Started));
+        let before = operator.faults().proofs().len();
+        let settling = tokio::spawn(async move { other.settle(true).await });
+        eventually("a proof is there", async || operator.faults().proofs().len() > before).await;
+        settling.abort();
+        let proofs = operator.faults().proofs();
+        let spends = |input: &TxIn| input.previous_output == coin;
+        let proof = proofs.iter().map(|proof| &proof.unsigned_tx).rfind(|tx| tx.input.iter().any(spends)).unwrap();
+        let lie = Claim {
+            spent: Some(true),
+            spent_by: Some(proof.compute_txid()),
+            settled_by: in_a_batch.then_some(old),
+            ..Claim::default()
+        };
+        operator.faults().claim(coin, lie);
+        drop(operator);
+        assert_eq!(payer.balance().await.unwrap().total(), sats(0));
+        payer.maintain().await.unwrap();
+        tokio::time::timeout(Duration::from_secs(60), payer.idle()).await.unwrap();
+        world.mine(6).await;
+        world.regtest.stop_operator().await;
+        payer.maintain().await.unwrap();
+        let begun = payer.exit_coins().await.unwrap();
+        assert_eq!(begun.iter().map(|exit| exit.outpoint).collect::<Vec<_>>(), [coin], "{in_a_batch}");
+        world.mine(1).await;
+        assert_eq!(all_done(&world, &payer).await.len(), 1);
+    }
 }
 
 /// What another phone has put into a batch is not left once that batch is on chain: the forfeit hangs on it.
