@@ -71,7 +71,12 @@ impl Wallet {
             seen: 0,
         };
         loop {
-            match live.step().await {
+            // Whatever a step waits for: a closed wallet does not.
+            let stepped = tokio::select! {
+                error = until_closed(self) => Err(error.into()),
+                stepped = live.step() => stepped,
+            };
+            match stepped {
                 Ok(()) => {}
                 Err(WalletError::Store(StoreError::Closed)) => return Ok(()),
                 Err(error) if error.is_released() => self.until_reopened().await?,
@@ -100,10 +105,8 @@ impl Wallet {
 impl Live {
     /// Waits for the next thing that happens, and does what it asks for.
     async fn step(&mut self) -> Result<()> {
-        let wallet = self.wallet.clone();
         let run_at = self.run_at.max(self.not_before);
         tokio::select! {
-            error = until_closed(&wallet) => Err(error.into()),
             event = next_event(&mut self.subscription) => self.on_event(event).await,
             () = sleep_until(self.subscribe_at), if self.subscription.is_none() => self.subscribe().await,
             () = sleep_until(self.poll_at) => self.look_at_tip().await,
