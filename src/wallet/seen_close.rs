@@ -11,7 +11,7 @@ use crate::channel::psbt::{ARK_FIELD, TAPTREE_FIELD, verified_signature, witness
 use crate::channel::script::{CheckpointScript, Leaf};
 use crate::channel::transactions::set_witness;
 use crate::channel::{Channel, ChannelError};
-use crate::operator::Operator;
+use crate::operator::{Operator, OperatorError};
 
 /// A close of the channel, with the signatures of payer, receiver and operator.
 pub(super) struct SeenClose {
@@ -21,22 +21,31 @@ pub(super) struct SeenClose {
 }
 
 /// The close that the operator shows under this id, and what of it pays `script`; `None` for a transaction of any other
-/// kind, and for one that is not shown, whatever the books say of it.
+/// kind, and for one that is not shown, whatever the books say of it. An error only when nobody answers.
 pub(super) async fn seen_close(
     operator: &Operator,
     channel: &Channel,
     ark_txid: Txid,
     script: &ScriptBuf,
-) -> Option<SeenClose> {
-    let ark = operator.virtual_txs(&[ark_txid]).await.ok()?.pop()?;
-    let checkpoint_txid = ark.unsigned_tx.input.first()?.previous_output.txid;
-    let checkpoint = operator.virtual_txs(&[checkpoint_txid]).await.ok()?.pop()?;
-    let signed = verify(channel, &ark, &checkpoint).ok()?;
+) -> std::result::Result<Option<SeenClose>, OperatorError> {
+    let Some(ark) = shown(operator, ark_txid).await? else { return Ok(None) };
+    let Some(input) = ark.unsigned_tx.input.first() else { return Ok(None) };
+    let Some(checkpoint) = shown(operator, input.previous_output.txid).await? else { return Ok(None) };
+    let Ok(signed) = verify(channel, &ark, &checkpoint) else { return Ok(None) };
     let outpoint = signed.last().and_then(|ark| output_to(ark, script)).map(|(outpoint, _)| outpoint);
-    Some(SeenClose {
+    Ok(Some(SeenClose {
         outpoint,
         transactions: AnswerData { ark: ark.to_string(), checkpoints: vec![checkpoint.to_string()] },
-    })
+    }))
+}
+
+/// A transaction as the operator shows it.
+async fn shown(operator: &Operator, txid: Txid) -> std::result::Result<Option<Psbt>, OperatorError> {
+    match operator.virtual_txs(&[txid]).await {
+        Ok(mut shown) => Ok(shown.pop()),
+        Err(error) if error.is_transport() => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 /// What [`seen_close`] showed, or this wallet made, as it goes on chain: checkpoint, then ark transaction.

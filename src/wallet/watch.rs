@@ -129,7 +129,7 @@ impl Wallet {
         let (mut looked, mut seen) = (Vec::with_capacity(rows.len()), Vec::new());
         for (row, path) in rows.iter().zip(&paths) {
             let report = match sight(row, path.as_ref(), &sky, &results) {
-                Ok(sight) => match self.note(row, &sight, until).await {
+                Ok(mut sight) => match self.note(row, &mut sight, until).await {
                     Ok(report) => self.danger_of(row, &sight, tip).map(|danger| Looked { report, danger }),
                     Err(error) => Err(error),
                 },

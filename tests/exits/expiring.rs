@@ -14,12 +14,12 @@ use crate::world::{World, sats};
 const EXPIRY: u32 = 400;
 const FREE: u32 = 29 + 3;
 
-async fn height(world: &World) -> u32 {
+pub async fn height(world: &World) -> u32 {
     world.regtest.node().tip().await.unwrap().height
 }
 
 /// Runs maintenance up to the last moment for a coin of that block, and at it.
-async fn at_the_last_moment(world: &World, wallet: &Wallet, settled_at: u32) -> Vec<ExitInfo> {
+pub async fn at_the_last_moment(world: &World, wallet: &Wallet, settled_at: u32) -> Vec<ExitInfo> {
     let last = settled_at + EXPIRY - FREE;
     world.mine(last - 1 - height(world).await).await;
     let report = wallet.maintain().await.unwrap();

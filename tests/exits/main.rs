@@ -4,6 +4,7 @@
 #[allow(dead_code)]
 mod world;
 
+mod answered;
 mod closed;
 mod coins;
 mod expiring;

@@ -1,7 +1,7 @@
 //! What the other side does is noticed, whoever tells it late.
 
 use bitcoin::Txid;
-use regtest::operator::{Knob, Unit};
+use regtest::operator::{Action, Call, Knob, Unit};
 use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{EventKind, ExitReason, Wallet};
 
@@ -80,6 +80,20 @@ async fn another_phone_closed_it() {
     assert!(report.exits.is_empty(), "{report:?}");
     let info = receiver.channel(&case.id).unwrap();
     assert_eq!((info.state, info.result), (ChannelState::Closed, Some(txid)));
+    assert_eq!(reasons(&receiver), []);
+}
+
+/// Its close is in the books, and nobody answers with its transactions yet: that is no theft either.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_phone_closed_it_and_it_is_not_shown_yet() {
+    let (case, receiver, _) = closed_by_another_phone().await;
+    case.world.regtest.operator().await.faults().always(Call::GetVirtualTxs, Action::Drop);
+    let report = maintained(&receiver).await;
+    assert!(report.exits.is_empty(), "{report:?}");
+    assert_eq!(case.state(&receiver), ChannelState::Open);
+    case.world.regtest.operator().await.faults().clear();
+    maintained(&receiver).await;
+    assert_eq!(case.state(&receiver), ChannelState::Closed);
     assert_eq!(reasons(&receiver), []);
 }
 

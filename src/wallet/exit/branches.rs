@@ -9,36 +9,44 @@ use super::super::offchain::Job;
 use super::super::{Wallet, WalletError};
 use crate::channel::branch::{Branch, BranchNode, MAX_NODES};
 use crate::channel::offchain::OperatorSignatures;
-use crate::store::ScriptKind;
+use crate::store::{Db, ScriptKind};
 
 impl Wallet {
-    /// Stores the branches of this wallet's outputs of an off-chain transaction that is final: those of its inputs, its
-    /// checkpoints, and itself.
+    /// Stores the branches of this wallet's outputs of an off-chain transaction that is final.
     pub(in crate::wallet) fn keep_outputs(&self, job: &Job, operator: &OperatorSignatures) -> Result<()> {
-        let signed = job.transactions(operator)?;
-        let Some(ark) = signed.last() else { return Ok(()) };
-        let txid = ark.compute_txid();
-        self.store.write::<_, WalletError>(|db| {
-            let mut own = Vec::new();
-            for (output, vout) in ark.output.iter().zip(0..) {
-                if db.script(&output.script_pubkey)?.is_some_and(|own| own.kind == ScriptKind::Vtxo) {
-                    own.push(OutPoint::new(txid, vout));
-                }
-            }
-            let mut nodes: Vec<BranchNode> = Vec::new();
-            let mut inside = HashSet::new();
-            for checkpoint in &job.tx.checkpoints {
-                let Some(spent) = checkpoint.tx.input.first().map(|input| input.previous_output) else { return Ok(()) };
-                // What is not known is fetched from the operator at a later look.
-                let Some(branch) = db.branch(&spent)? else { return Ok(()) };
-                nodes.extend(branch.nodes.into_iter().filter(|node| inside.insert(node.tx.compute_txid())));
-            }
-            nodes.extend(signed.iter().map(|tx| BranchNode { tx: tx.clone(), cosigners: Vec::new() }));
-            if nodes.len() > MAX_NODES {
-                return Ok(());
-            }
-            let branch = Branch { nodes };
-            own.iter().try_for_each(|outpoint| Ok(db.put_branch(outpoint, &branch)?))
+        self.store.write::<_, WalletError>(|db| match branch_below(db, job, operator)? {
+            Some(branch) => keep_own(db, &branch).map(drop),
+            // It is fetched from the operator at a later look.
+            None => Ok(()),
         })
     }
+}
+
+/// The branch of what an off-chain transaction makes: those of its inputs, its checkpoints, and itself. `None` where that
+/// of an input is not known, or it is too large.
+pub(super) fn branch_below(db: &Db<'_>, job: &Job, operator: &OperatorSignatures) -> Result<Option<Branch>> {
+    let mut nodes: Vec<BranchNode> = Vec::new();
+    let mut inside = HashSet::new();
+    for checkpoint in &job.tx.checkpoints {
+        let Some(spent) = checkpoint.tx.input.first().map(|input| input.previous_output) else { return Ok(None) };
+        let Some(branch) = db.branch(&spent)? else { return Ok(None) };
+        nodes.extend(branch.nodes.into_iter().filter(|node| inside.insert(node.tx.compute_txid())));
+    }
+    let signed = job.transactions(operator)?;
+    nodes.extend(signed.into_iter().map(|tx| BranchNode { tx, cosigners: Vec::new() }));
+    Ok((nodes.len() <= MAX_NODES).then_some(Branch { nodes }))
+}
+
+/// Stores a branch for those outputs of its last transaction that are this wallet's; answers whether there are any.
+pub(super) fn keep_own(db: &Db<'_>, branch: &Branch) -> Result<bool> {
+    let Some(leaf) = branch.leaf() else { return Ok(false) };
+    let txid = leaf.compute_txid();
+    let mut any = false;
+    for (output, vout) in leaf.output.iter().zip(0..) {
+        if db.script(&output.script_pubkey)?.is_some_and(|own| own.kind == ScriptKind::Vtxo) {
+            db.put_branch(&OutPoint::new(txid, vout), branch)?;
+            any = true;
+        }
+    }
+    Ok(any)
 }

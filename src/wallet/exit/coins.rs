@@ -39,13 +39,15 @@ struct ClosedWay {
 impl Wallet {
     /// Leaves on chain with all VTXOs of this wallet: those from batches and those made off chain, also what closed
     /// channels have become. Each becomes an exit of its own, by its stored branch. An interrupted flow gives up its coins
-    /// unless the operator holds what takes them; a coin that went into a batch is left while that batch is not on chain, and
-    /// what the batch made of it once it is. Begins, and goes as far as it goes now; answers these exits. There is no way
+    /// unless the operator holds what takes them: what that makes is left then, the payment beside the change, the channel of
+    /// an opening. A coin that went into a batch is left while that batch is not on chain, and what the batch made of it once
+    /// it is. Begins, and goes as far as it goes now; answers these exits. There is no way
     /// back.
     ///
     /// What costs more than it brings at the fees of today is not begun: it is in the answer with
     /// [`ExitProblem::NothingLeft`], which has the figures.
     pub async fn exit_coins(&self) -> Result<Vec<ExitInfo>> {
+        let made = self.count_as_made(None, ExitReason::Asked).await?;
         let vtxos = self.own_vtxos()?;
         let closed = self.closed_ways().await?;
         let mut worth =
@@ -70,7 +72,8 @@ impl Wallet {
         left.extend(begun);
         refused.extend(more);
         let all = self.advance_exits().await?;
-        let all = all.into_iter().filter(|exit| exit.channel_id.is_none() || left.contains(&exit.outpoint));
+        let is_answered = |exit: &ExitInfo| left.contains(&exit.outpoint) || made.contains(&exit.outpoint.txid);
+        let all = all.into_iter().filter(|exit| exit.channel_id.is_none() || is_answered(exit));
         Ok(all.chain(refused).collect())
     }
 

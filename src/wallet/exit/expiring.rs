@@ -28,11 +28,7 @@ impl Wallet {
         shown: Option<&[Coin]>,
     ) -> Result<(bool, Option<u64>)> {
         let unit = self.info()?.unit();
-        let known = self.store.read::<_, WalletError>(|db| Ok(db.batch_expiry()?))?;
-        let length = match known {
-            Some(length) => length,
-            None => Delay::at_least(unit, assumed_batch_expiry(unit))?,
-        };
+        let length = self.batch_length(unit)?;
         let margins = Margins::of(unit, length.value());
         let now = match unit {
             Unit::Blocks => u64::from(tip.height),
@@ -64,11 +60,23 @@ impl Wallet {
         if due.is_empty() {
             return Ok((false, next));
         }
+        let coins: HashSet<OutPoint> = due.iter().map(|vtxo| vtxo.outpoint).collect();
+        let made = self.count_as_made(Some(&coins), ExitReason::Deadline).await?;
+        if !made.is_empty() {
+            due = self.own_vtxos()?;
+            due.retain(|vtxo| coins.contains(&vtxo.outpoint) || made.contains(&vtxo.outpoint.txid));
+        }
         let (begun, refused) = self.begin_worthwhile(due, ExitReason::Deadline).await?;
         for exit in refused {
             note!(Warn, "{} expires, and is not worth an exit: {:?}", exit.outpoint, exit.problem);
         }
-        Ok((!begun.is_empty(), next))
+        Ok((!begun.is_empty() || !made.is_empty(), next))
+    }
+
+    /// How long the operator's batches live, as far as is known.
+    pub(super) fn batch_length(&self, unit: Unit) -> Result<Delay> {
+        let known = self.store.read::<_, WalletError>(|db| Ok(db.batch_expiry()?))?;
+        known.map_or_else(|| Ok(Delay::at_least(unit, assumed_batch_expiry(unit))?), Ok)
     }
 
     /// Own VTXOs that are unspent as far as is stored, those left out that the books alone call spent: another phone may

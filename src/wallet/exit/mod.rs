@@ -8,6 +8,7 @@
 //! refund was answered by the operator, its checkpoint and ark transaction, too. At its end the money is claimed: the
 //! receiver's exit update after d1, the payer's refund after d2, an own VTXO by its owner's leaf after the exit delay.
 
+mod answered;
 mod begin;
 mod branches;
 mod children;

@@ -4,6 +4,7 @@ use bitcoin::Txid;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Sight, WatchReport};
+use crate::log::note;
 use crate::operator::Vtxo;
 use crate::store::{ChannelResult, ChannelRow, ChannelState, FlowKind, Role};
 use crate::wallet::batch::{decode, encode};
@@ -16,7 +17,7 @@ use crate::wallet::{Wallet, WalletError};
 
 impl Wallet {
     /// Takes over what a look showed. Nothing is written where it showed nothing new.
-    pub(super) async fn note(&self, row: &ChannelRow, sight: &Sight, until: Instant) -> Result<WatchReport> {
+    pub(super) async fn note(&self, row: &ChannelRow, sight: &mut Sight, until: Instant) -> Result<WatchReport> {
         let id = row.record.id;
         if row.hot.state == ChannelState::Confirming && sight.confirmations >= self.config.confirmations {
             let confirmed = timeout_at(until, self.confirm(row, sight.vtxo())).await;
@@ -36,7 +37,14 @@ impl Wallet {
             }
         }
         if let (Some(vtxo), Some(txid), true) = (sight.vtxo(), spent_by, sight.spend_is_final) {
-            self.note_spent(row, vtxo, txid).await?;
+            match self.note_spent(row, vtxo, txid).await {
+                // Nobody said what spent it: as if the books had not been seen, so that no exit rests on them.
+                Err(WalletError::Operator(error)) if error.is_transport() => {
+                    note!(Info, "channel {id}: what spent it is not known: {error}");
+                    sight.books = None;
+                }
+                noted => noted?,
+            }
         }
         if sight.settled.is_some_and(|confirmations| confirmations >= self.config.confirmations) {
             self.store.write(|db| db.set_state(&id, &[ChannelState::Closed], ChannelState::Settled))?;
@@ -139,11 +147,11 @@ impl Wallet {
         spends.collect()
     }
 
-    /// The close under this id, if it is one, and what it pays this side.
+    /// The close under this id, if it is one, and what it pays this side; an error when nobody answers.
     async fn close_seen(&self, row: &ChannelRow, txid: Txid) -> Result<Option<SeenClose>> {
         let loaded = self.loaded(&row.record.id)?;
         let operator = self.net.operator().await?;
-        Ok(seen_close(operator, &loaded.channel, txid, &loaded.own_side().ark_payout.script()).await)
+        Ok(seen_close(operator, &loaded.channel, txid, &loaded.own_side().ark_payout.script()).await?)
     }
 
     /// A close that carries this receiver's own signature, and that this phone did not make: another one with the same

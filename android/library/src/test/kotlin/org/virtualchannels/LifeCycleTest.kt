@@ -170,10 +170,12 @@ class LifeCycleTest {
                     val txid = payer.channel(channel).resultTxid
                     assertEquals(ChannelState.REFUNDED, payer.channel(channel).state)
                     assertEquals(FUNDING, payer.balance().total)
-                    eventually("the receiver to see it") { receiver.watch(channel).spentBy == txid }
-                    // The refund has been verified by now.
-                    val late = assertThrows<WalletException.WrongState> { receiver.closeChannel(channel) }
-                    assertEquals(channel to ChannelState.LOST, late.channelId to late.state)
+                    // Who has not looked hears it from the operator, who has is told by its own books.
+                    val late = assertThrows<WalletException.AlreadySpent> { receiver.closeChannel(channel) }
+                    assertEquals(channel to txid, late.channelId to late.spentBy)
+                    eventually("the refund to be verified") { receiver.watch(channel).state == ChannelState.LOST }
+                    val lost = assertThrows<WalletException.WrongState> { receiver.closeChannel(channel) }
+                    assertEquals(channel to ChannelState.LOST, lost.channelId to lost.state)
                 }
             }
         }
