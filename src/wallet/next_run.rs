@@ -52,7 +52,7 @@ impl Wallet {
         if left > 0 {
             moments.push(now + RETRY);
         }
-        if tried || self.doubts_losses()? {
+        if tried || self.doubts_ends()? {
             moments.push(now + RETRY_LATER);
         }
         moments.extend(errors.iter().map(|failed| now + if passes(&failed.error) { RETRY } else { RETRY_LATER }));

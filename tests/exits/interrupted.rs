@@ -7,7 +7,7 @@ use virtual_channels::store::{ChannelState, Store};
 use virtual_channels::wallet::{EventKind, ExitStage};
 
 use crate::stage::{advance, finish, fund, in_a_batch, pair, small, state, told, unroll, wait};
-use crate::world::{pay, sats};
+use crate::world::{World, pay, sats};
 
 /// The process dies at every moment there is: each run gets a little longer to live than the one before.
 #[tokio::test(flavor = "multi_thread")]
@@ -49,6 +49,25 @@ async fn killed_at_every_step() {
     }
 }
 
+/// The last block goes, and two come that have nothing of it.
+async fn take_back(world: &World) {
+    let node = world.regtest.node();
+    let tip = node.tip().await.unwrap();
+    node.invalidate(&tip.hash).await.unwrap();
+    // Another miner, who knows nothing of it.
+    let address = virtual_channels::wallet::Keys::from_mnemonic(
+        &World::mnemonic("miner"),
+        virtual_channels::channel::Network::Regtest,
+    )
+    .unwrap()
+    .chain_address(0)
+    .unwrap();
+    for _ in 0..2 {
+        let arguments = vec![serde_json::json!(address.to_string()), serde_json::json!([])];
+        node.call("generateblock", arguments).await.unwrap();
+    }
+}
+
 /// Two blocks with the way in them go, and come again without it.
 #[tokio::test(flavor = "multi_thread")]
 async fn reorganised() {
@@ -61,21 +80,7 @@ async fn reorganised() {
     world.mine(1).await;
     let first = unroll(&world, &receiver).await;
 
-    let node = world.regtest.node();
-    let tip = node.tip().await.unwrap();
-    node.invalidate(&tip.hash).await.unwrap();
-    // Another miner, who knows nothing of it.
-    let address = virtual_channels::wallet::Keys::from_mnemonic(
-        &crate::world::World::mnemonic("miner"),
-        virtual_channels::channel::Network::Regtest,
-    )
-    .unwrap()
-    .chain_address(0)
-    .unwrap();
-    for _ in 0..2 {
-        let arguments = vec![serde_json::json!(address.to_string()), serde_json::json!([])];
-        node.call("generateblock", arguments).await.unwrap();
-    }
+    take_back(&world).await;
     let info = advance(&receiver).await;
     assert!(matches!(info.stage, ExitStage::Unrolling { .. }), "{info:?}");
     assert_eq!(info.problem, None);
@@ -83,9 +88,28 @@ async fn reorganised() {
     let again = unroll(&world, &receiver).await;
     assert!(again.0 > first.0, "the wait begins anew: {again:?} after {first:?}");
     wait(&world, again).await;
-    // The claim is reorganised as well.
     assert!(matches!(advance(&receiver).await.stage, ExitStage::Claiming));
     assert_eq!(finish(&world, &receiver).await.stage, ExitStage::Done);
+    assert_eq!(state(&receiver, &id), ChannelState::Settled);
+
+    // The block with the claim goes as well.
+    take_back(&world).await;
+    let report = receiver.maintain().await.unwrap();
+    assert_eq!(report.exits.iter().map(|exit| exit.channel_id).collect::<Vec<_>>(), [Some(id)]);
+    assert_eq!(state(&receiver, &id), ChannelState::Exiting);
+    assert_eq!(finish(&world, &receiver).await.stage, ExitStage::Done);
+    assert_eq!(state(&receiver, &id), ChannelState::Settled);
+    // Six blocks later nobody asks any more.
+    let remembered = || {
+        let store = Store::open(&world.path("receiver")).unwrap();
+        let found = store.read(|db| db.meta("ended-exits")).unwrap();
+        store.close().unwrap();
+        found.is_some()
+    };
+    assert!(remembered());
+    world.mine(6).await;
+    receiver.maintain().await.unwrap();
+    assert!(!remembered());
 }
 
 /// Others broadcast the way, in whole or in part, before and meanwhile.

@@ -107,7 +107,7 @@ impl Wallet {
             children: Vec::new(),
             problem: None,
             claimed_by: None,
-            losing: None,
+            end: None,
             told: false,
         }
     }

@@ -363,7 +363,7 @@ fn coin_exit(
         stage: ExitStage::Unrolling { done: 0, of },
         problem: None,
         claimed_by: None,
-        losing: None,
+        end: None,
         told: false,
     }
 }

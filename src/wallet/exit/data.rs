@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::super::coins::sum;
 use super::super::error::Result;
 use super::super::{Wallet, WalletError};
-use super::lost::Losing;
+use super::ended::End;
 use super::{ExitInfo, ExitProblem, ExitReason, ExitStage};
 use crate::channel::ChannelId;
 use crate::channel::terms::tagged_hash;
@@ -32,9 +32,9 @@ pub(super) struct ExitData {
     pub problem: Option<ExitProblem>,
     /// The claim, once it is in the mempool or a block.
     pub claimed_by: Option<Txid>,
-    /// Since when it looks as if it were lost.
+    /// Since when it looks as if it were lost; at the end what ended it.
     #[serde(default)]
-    pub losing: Option<Losing>,
+    pub end: Option<End>,
     /// Whether the app was told that coins for fees are missing, since the last time they were not.
     pub told: bool,
 }

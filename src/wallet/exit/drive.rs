@@ -12,7 +12,7 @@ use super::super::events::EventKind;
 use super::super::loaded::LoadedChannel;
 use super::super::{Wallet, WalletError};
 use super::data::{Child, Claim, ExitData, corrupt};
-use super::lost::spends;
+use super::ended::spends;
 use super::{ExitInfo, ExitProblem, ExitStage};
 use crate::chain::{ChainError, Spend, Tip, TxStatus};
 use crate::channel::exit::ExitPath;
@@ -67,16 +67,16 @@ impl Wallet {
     async fn run_exits(&self) -> Result<Vec<ExitInfo>> {
         let _turn = self.exiting.lock().await;
         let exits = || self.store.read::<_, WalletError>(|db| Ok(db.flows_of(FlowKind::Exit)?));
-        if exits()?.is_empty() && !self.doubts_losses()? {
+        if exits()?.is_empty() && !self.doubts_ends()? {
             return Ok(Vec::new());
         }
         self.observe().await?;
         let tip = self.net.chain.tip().await?;
-        if let Err(error) = self.look_at_lost(tip.height).await {
+        if let Err(error) = self.look_at_ended(tip.height).await {
             if error.is_released() {
                 return Err(error);
             }
-            note!(Warn, "exits: what was lost cannot be looked at again: {error}");
+            note!(Warn, "exits: what has ended cannot be looked at again: {error}");
         }
         let flows = exits()?;
         // A server without estimates holds nobody up: the least that is relayed, and more once it knows.
@@ -122,7 +122,7 @@ impl Wallet {
             }
         }
         if !matches!(exit.data.problem, Some(ExitProblem::Conflict { .. })) {
-            exit.data.losing = None;
+            exit.data.end = None;
         }
         if !matches!(exit.data.stage, ExitStage::Done | ExitStage::Lost)
             && let Err(error) = self.keep_exit(&mut exit)

@@ -9,6 +9,7 @@ use super::super::{Wallet, WalletError};
 use super::ExitStage;
 use super::data::Claim;
 use super::drive::Exit;
+use super::ended::End;
 use crate::log::note;
 use crate::store::{ChannelResult, ChannelState};
 
@@ -64,9 +65,11 @@ impl Wallet {
     ) -> Result<()> {
         let outpoint = exit.data.outpoint;
         let event = EventKind::ExitClaimed { outpoint, txid, amount };
+        exit.data.claimed_by = Some(txid);
+        exit.data.end = Some(End { outpoint: exit.target(), spent_by: txid, height: 0, at: 0 });
         self.end_exit(exit, state, &ChannelResult { txid, outpoint: own }, &event)?;
         note!(Info, "exit of {outpoint}: {txid} pays {} sats", amount.to_sat());
-        (exit.data.stage, exit.data.amount, exit.data.claimed_by) = (ExitStage::Done, amount, Some(txid));
+        (exit.data.stage, exit.data.amount) = (ExitStage::Done, amount);
         Ok(())
     }
 
@@ -74,6 +77,7 @@ impl Wallet {
     pub(super) fn finish_lost(&self, exit: &mut Exit, spent_by: Txid) -> Result<()> {
         let outpoint = exit.data.outpoint;
         let result = ChannelResult { txid: spent_by, outpoint: None };
+        exit.data.claimed_by = None;
         self.end_exit(exit, ChannelState::Lost, &result, &EventKind::ExitLost { outpoint, spent_by })?;
         exit.data.problem = None;
         note!(Warn, "exit of {outpoint}: lost to {spent_by}");
@@ -101,8 +105,8 @@ impl Wallet {
             }
             db.delete_flow(&exit.flow.id)?;
             self.mark_left(db, &exit.data)?;
-            if state == ChannelState::Lost {
-                self.remember_lost(db, &exit.data)?;
+            if exit.data.end.is_some() {
+                self.remember_end(db, &exit.data)?;
             }
             self.push_event(db, channel.as_ref(), event)
         })?;

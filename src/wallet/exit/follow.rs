@@ -6,7 +6,7 @@ use super::super::Wallet;
 use super::super::error::Result;
 use super::data::{Claim, Hex, corrupt};
 use super::drive::{Exit, Look};
-use super::lost::spends;
+use super::ended::spends;
 use super::{ExitProblem, ExitStage};
 use crate::chain::Spend;
 use crate::channel::exit::{ChannelSpend, output_to};

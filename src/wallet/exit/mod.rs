@@ -16,10 +16,11 @@ mod claim;
 mod coins;
 mod data;
 mod drive;
+mod ended;
 mod expiring;
 mod finish;
 mod follow;
-mod lost;
+
 mod quote;
 mod unrolled;
 mod worth;
