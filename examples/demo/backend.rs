@@ -1,6 +1,7 @@
 //! Where the demo runs: an embedded regtest, or any arkd by its address.
 
-use std::time::Duration;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use bitcoin::Amount;
 use regtest::Regtest;
@@ -13,6 +14,22 @@ pub struct Backend {
     pub operator: String,
     pub esplora: String,
     faucet: Option<String>,
+}
+
+/// Runs a story, and says how it ended.
+pub async fn tell(name: &str, story: impl Future<Output = Result<(), Failure>>) -> ExitCode {
+    let started = Instant::now();
+    match story.await {
+        Ok(()) => {
+            println!("\ntook {:.1} s", started.elapsed().as_secs_f64());
+            println!("{name}: ok");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("\n{name}: failed after {:.1} s: {error}", started.elapsed().as_secs_f64());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn setting(name: &str) -> Option<String> {
@@ -42,6 +59,23 @@ impl Backend {
             Regtest::builder().unit(unit).change(|settings| settings.session = Duration::from_secs(3)).start().await?;
         let (operator, esplora) = (regtest.operator_url().to_owned(), regtest.esplora_url().to_owned());
         Ok(Self { embedded: Some(regtest), operator, faucet: Some(esplora.clone()), esplora })
+    }
+
+    /// Looks until a condition holds: for a minute, or for a day where nobody moves the chain on.
+    pub async fn wait_for(
+        &self,
+        what: &str,
+        condition: impl AsyncFn() -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
+        let patience = Duration::from_secs(if self.has_faucet() { 60 } else { 24 * 3600 });
+        let started = Instant::now();
+        while started.elapsed() < patience {
+            if condition().await? {
+                return Ok(());
+            }
+            tokio::time::sleep(self.interval()).await;
+        }
+        Err(format!("waited {} s for {what}", patience.as_secs()).into())
     }
 
     pub fn has_faucet(&self) -> bool {

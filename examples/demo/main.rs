@@ -13,16 +13,5 @@ use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let started = std::time::Instant::now();
-    match story::run().await {
-        Ok(()) => {
-            println!("\ntook {:.1} s", started.elapsed().as_secs_f64());
-            println!("demo: ok");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("\ndemo: failed after {:.1} s: {error}", started.elapsed().as_secs_f64());
-            ExitCode::FAILURE
-        }
-    }
+    backend::tell("demo", story::run()).await
 }

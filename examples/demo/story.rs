@@ -1,7 +1,7 @@
 //! What happens, step by step; every step is verified.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bitcoin::Amount;
 use virtual_channels::channel::message::{Accept, Invite, Message, Offer, UpdateMessage};
@@ -42,14 +42,14 @@ pub async fn run() -> Result<(), Failure> {
     step("1. the payer boards: coins on chain become a settled VTXO");
     let boarding = payer.boarding_address()?;
     backend.fund(&boarding, FUNDING).await?;
-    wait_for(&backend, "the coins", async || Ok(payer.balance().await?.boarding == FUNDING)).await?;
+    backend.wait_for("the coins", async || Ok(payer.balance().await?.boarding == FUNDING)).await?;
     moments.push(Moment::look("before", &payer, &receiver).await?);
     let settlement = watching(&payer, payer.settle(false)).await?;
     fees += settlement.fee;
     println!("   commitment transaction {}", settlement.commitment_txid);
     backend.mine(1, 0).await?;
     let settled = settlement.amount;
-    wait_for(&backend, "the batch", async || Ok(payer.balance().await?.settled == settled)).await?;
+    backend.wait_for("the batch", async || Ok(payer.balance().await?.settled == settled)).await?;
 
     step("2. both open a channel in a batch");
     let invite = Invite::parse(&receiver.create_invite(&InviteRequest::default())?.to_text()?)?;
@@ -73,10 +73,9 @@ pub async fn run() -> Result<(), Failure> {
     println!("   channel {channel}");
     backend.mine(1, 0).await?;
     open(&backend, &payer, &channel).await?;
-    wait_for(&backend, "the receiver's side", async || {
-        Ok(receiver.channels()?.iter().any(|known| known.id == channel))
-    })
-    .await?;
+    backend
+        .wait_for("the receiver's side", async || Ok(receiver.channels()?.iter().any(|known| known.id == channel)))
+        .await?;
     open(&backend, &receiver, &channel).await?;
     moments.push(Moment::look("channel open", &payer, &receiver).await?);
 
@@ -102,7 +101,8 @@ pub async fn run() -> Result<(), Failure> {
     step("4. the receiver closes");
     let txid = watching(&receiver, receiver.close_channel(&channel)).await?;
     println!("   ark transaction {txid}");
-    wait_for(&backend, "the payer to see it", async || Ok(payer.watch(&channel).await?.state == ChannelState::Closed))
+    backend
+        .wait_for("the payer to see it", async || Ok(payer.watch(&channel).await?.state == ChannelState::Closed))
         .await?;
     moments.push(Moment::look("closed (preconfirmed)", &payer, &receiver).await?);
 
@@ -113,12 +113,14 @@ pub async fn run() -> Result<(), Failure> {
     println!("   commitment transactions {}, {}", for_payer.commitment_txid, for_receiver.commitment_txid);
     backend.mine(1, 0).await?;
     let (left, earned) = (FUNDING - paid, paid);
-    wait_for(&backend, "the batches", async || {
-        let (payer, receiver) = (payer.balance().await?, receiver.balance().await?);
-        Ok(payer.settled == payer.total() && receiver.settled == receiver.total())
-    })
-    .await?;
-    wait_for(&backend, "the channel", async || Ok(receiver.watch(&channel).await?.state == ChannelState::Settled))
+    backend
+        .wait_for("the batches", async || {
+            let (payer, receiver) = (payer.balance().await?, receiver.balance().await?);
+            Ok(payer.settled == payer.total() && receiver.settled == receiver.total())
+        })
+        .await?;
+    backend
+        .wait_for("the channel", async || Ok(receiver.watch(&channel).await?.state == ChannelState::Settled))
         .await?;
     moments.push(Moment::look("settled", &payer, &receiver).await?);
 
@@ -209,25 +211,8 @@ where
     }
 }
 
-async fn wait_for(
-    backend: &Backend,
-    what: &str,
-    condition: impl AsyncFn() -> Result<bool, Failure>,
-) -> Result<(), Failure> {
-    let patience = Duration::from_secs(if backend.has_faucet() { 60 } else { 24 * 3600 });
-    let started = Instant::now();
-    while started.elapsed() < patience {
-        if condition().await? {
-            return Ok(());
-        }
-        tokio::time::sleep(backend.interval()).await;
-    }
-    Err(format!("waited {} s for {what}", patience.as_secs()).into())
-}
-
 async fn open(backend: &Backend, wallet: &Wallet, channel: &ChannelId) -> Result<(), Failure> {
-    wait_for(backend, "the channel to open", async || Ok(wallet.watch(channel).await?.state == ChannelState::Open))
-        .await
+    backend.wait_for("the channel to open", async || Ok(wallet.watch(channel).await?.state == ChannelState::Open)).await
 }
 
 /// Each payment is signed, stored, turned into text, read again, verified and stored: what two phones would do.

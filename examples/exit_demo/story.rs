@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bitcoin::{Amount, OutPoint};
 use virtual_channels::chain::Chain;
@@ -58,15 +58,15 @@ pub async fn run() -> Result<(), Failure> {
 
     println!("\n1. with the operator: a channel in a batch, and one off chain");
     backend.fund(&payer.boarding_address()?, FUNDING).await?;
-    wait_for(&backend, "the coins", async || Ok(payer.balance().await?.boarding == FUNDING)).await?;
+    backend.wait_for("the coins", async || Ok(payer.balance().await?.boarding == FUNDING)).await?;
     let settled = payer.settle(false).await?.amount;
     backend.mine(1, 0).await?;
-    wait_for(&backend, "the batch", async || Ok(payer.balance().await?.settled == settled)).await?;
+    backend.wait_for("the batch", async || Ok(payer.balance().await?.settled == settled)).await?;
     let second = open_offchain(&payer, &receiver).await?;
-    wait_for(&backend, "the change", async || Ok(payer.balance().await?.preconfirmed > Amount::ZERO)).await?;
+    backend.wait_for("the change", async || Ok(payer.balance().await?.preconfirmed > Amount::ZERO)).await?;
     payer.settle(false).await?;
     backend.mine(1, 0).await?;
-    wait_for(&backend, "the second batch", async || Ok(payer.balance().await?.settled >= FIRST)).await?;
+    backend.wait_for("the second batch", async || Ok(payer.balance().await?.settled >= FIRST)).await?;
     let first = open_in_batch(&backend, &payer, &receiver).await?;
     for (channel, what) in [(&first, "bread"), (&second, "wine")] {
         let payment = payer.pay(channel, PAID, what, None)?;
@@ -102,10 +102,9 @@ pub async fn run() -> Result<(), Failure> {
     for (wallet, coins) in [(&payer, 3), (&receiver, 1)] {
         for number in 1..=coins {
             backend.fund(&wallet.onchain_address()?, FEE_COIN).await?;
-            wait_for(&backend, "coins for fees", async || {
-                Ok(wallet.onchain_balance().await?.confirmed >= FEE_COIN * number)
-            })
-            .await?;
+            backend
+                .wait_for("coins for fees", async || Ok(wallet.onchain_balance().await?.confirmed >= FEE_COIN * number))
+                .await?;
         }
     }
 
@@ -240,30 +239,15 @@ async fn open_in_batch(backend: &Backend, payer: &Wallet, receiver: &Wallet) -> 
     let id = payer.open_channel(&accept).await?;
     backend.mine(1, 0).await?;
     for wallet in [payer, receiver] {
-        wait_for(backend, "the channel", async || {
-            Ok(wallet.channel(&id).is_ok() && wallet.watch(&id).await?.state == ChannelState::Open)
-        })
-        .await?;
+        backend
+            .wait_for("the channel", async || {
+                Ok(wallet.channel(&id).is_ok() && wallet.watch(&id).await?.state == ChannelState::Open)
+            })
+            .await?;
     }
     Ok(id)
 }
 
 fn request(capacity: Amount, funding: FundingChoice) -> ProposeRequest {
     ProposeRequest { capacity, funding, lifetime: None, delay_margin: 0, authorisation: Default::default() }
-}
-
-async fn wait_for(
-    backend: &Backend,
-    what: &str,
-    condition: impl AsyncFn() -> Result<bool, Failure>,
-) -> Result<(), Failure> {
-    let patience = Duration::from_secs(if backend.has_faucet() { 60 } else { 24 * 3600 });
-    let started = Instant::now();
-    while started.elapsed() < patience {
-        if condition().await? {
-            return Ok(());
-        }
-        tokio::time::sleep(backend.interval()).await;
-    }
-    Err(format!("waited {} s for {what}", patience.as_secs()).into())
 }

@@ -4,7 +4,7 @@ use bitcoin::{Address, Amount, TxOut};
 use regtest::operator::Unit;
 use virtual_channels::channel::{ChannelId, Unit as DelayUnit};
 use virtual_channels::store::ChannelState;
-use virtual_channels::wallet::{EventKind, ExitInfo, ExitStage, Wallet, WalletError};
+use virtual_channels::wallet::{EventKind, ExitInfo, ExitStage, Wallet};
 
 use crate::world::{World, eventually, sats};
 
@@ -20,25 +20,12 @@ pub async fn fund(world: &World, wallet: &Wallet, coins: &[u64]) {
     assert_eq!(wallet.onchain_balance().await.unwrap().confirmed, sats(coins.iter().sum()));
 }
 
-/// Has the batch that `work` waits for taken by two strangers as well: its tree has levels.
-pub async fn in_a_crowd<T>(world: &World, work: impl Future<Output = Result<T, WalletError>>) -> T {
-    let strangers = [world.wallet("one stranger").await, world.wallet("another stranger").await];
-    for stranger in &strangers {
-        world.board(stranger, 20_000).await;
-    }
-    world.regtest.operator().await.change(|settings| settings.min_participants = 3);
-    let [one, another] = &strangers;
-    let (done, ..) = tokio::try_join!(work, one.settle(false), another.settle(false)).unwrap();
-    world.regtest.operator().await.change(|settings| settings.min_participants = 1);
-    done
-}
-
 /// A channel in a batch with strangers: two levels.
 pub async fn in_a_batch(world: &World, payer: &Wallet, receiver: &Wallet, capacity: u64) -> ChannelId {
     world.board(payer, 100_000).await;
     world.settle(payer).await;
     let (_, accept) = world.agree(payer, receiver, capacity).await;
-    let id = in_a_crowd(world, payer.open_channel(&accept)).await;
+    let id = world.in_a_crowd(payer.open_channel(&accept)).await;
     world.confirm(payer, receiver, &id).await;
     id
 }
@@ -141,7 +128,7 @@ pub async fn pair(unit: Unit) -> (World, Wallet, Wallet) {
 /// A preconfirmed channel from a coin of a batch with strangers: tree, checkpoint, ark transaction.
 pub async fn off_chain(world: &World, payer: &Wallet, receiver: &Wallet, capacity: u64) -> ChannelId {
     world.board(payer, 100_000).await;
-    in_a_crowd(world, payer.settle(false)).await;
+    world.in_a_crowd(payer.settle(false)).await;
     world.mine(1).await;
     eventually("settled", async || payer.balance().await.is_ok_and(|b| b.settled == sats(100_000))).await;
     world.open_offchain(payer, receiver, capacity).await

@@ -8,7 +8,7 @@ use virtual_channels::channel::{ArkAddress, ChannelError, Network, UpdateMessage
 use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{Wallet, WalletError};
 
-use crate::lost::{assert_not_surprised, hand_over, latest, lose, new_phone, restore, total};
+use crate::lost::{assert_not_surprised, hand_over, latest, lose, new_phone, opened, restore, total};
 use crate::world::{World, eventually, pay, refused, sats};
 
 /// The receiver loses its phone with 12 000 sats in a channel of 40 000; the payer sends the latest update again.
@@ -57,10 +57,7 @@ async fn a_receiver_of_a_preconfirmed_channel() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payer_pays_nothing_before_it_has_seen_what_it_signed() {
-    let world = World::start(Unit::Blocks).await;
-    let payer = world.rich("payer", 100_000).await;
-    let receiver = world.wallet("receiver").await;
-    let id = world.open(&payer, &receiver, 40_000).await;
+    let (world, payer, receiver, id) = opened(Unit::Blocks).await;
     let backup = payer.backup().unwrap();
     pay(&payer, &receiver, &id, 5_000, "one");
     let old = latest(&receiver, &id);
@@ -114,10 +111,7 @@ async fn a_payer_pays_nothing_before_it_has_seen_what_it_signed() {
 /// The receiver shows an older update than it has: the payer's next payment is refused, with the latest.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_shows_an_old_update_gains_nothing() {
-    let world = World::start(Unit::Blocks).await;
-    let payer = world.rich("payer", 100_000).await;
-    let receiver = world.wallet("receiver").await;
-    let id = world.open(&payer, &receiver, 40_000).await;
+    let (world, payer, receiver, id) = opened(Unit::Blocks).await;
     let backup = payer.backup().unwrap();
     pay(&payer, &receiver, &id, 5_000, "one");
     let old = latest(&receiver, &id);
@@ -138,10 +132,7 @@ async fn a_receiver_that_shows_an_old_update_gains_nothing() {
 /// Nothing was paid before the loss: there is nothing to show, and the receiver says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payer_of_an_unused_channel() {
-    let world = World::start(Unit::Blocks).await;
-    let payer = world.rich("payer", 100_000).await;
-    let receiver = world.wallet("receiver").await;
-    let id = world.open(&payer, &receiver, 40_000).await;
+    let (world, payer, receiver, id) = opened(Unit::Blocks).await;
     let backup = payer.channel_backup(&id).unwrap();
     let (payer, report) = lose(&world, "payer", payer, Some(&backup)).await;
     assert_eq!((report.channels, total(&report.vtxos)), (vec![id], sats(60_000)));
@@ -153,10 +144,7 @@ async fn a_payer_of_an_unused_channel() {
 /// Both phones are lost, and with them the update: the payer takes everything back after the locktime.
 #[tokio::test(flavor = "multi_thread")]
 async fn both_are_lost() {
-    let world = World::start(Unit::Blocks).await;
-    let payer = world.rich("payer", 100_000).await;
-    let receiver = world.wallet("receiver").await;
-    let id = world.open(&payer, &receiver, 40_000).await;
+    let (world, payer, receiver, id) = opened(Unit::Blocks).await;
     let [for_payer, for_receiver] = [&payer, &receiver].map(|wallet| wallet.backup().unwrap());
     pay(&payer, &receiver, &id, 5_000, "one");
     let (payer, _) = lose(&world, "payer", payer, Some(&for_payer)).await;
@@ -360,10 +348,7 @@ async fn no_secret_is_in_it() {
 /// The payer says that nothing was paid, and asks for the channel back: a receiver that has lost its updates signs nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_receiver_gives_nothing_back() {
-    let world = World::start(Unit::Blocks).await;
-    let payer = world.rich("payer", 100_000).await;
-    let receiver = world.wallet("receiver").await;
-    let id = world.open(&payer, &receiver, 40_000).await;
+    let (world, payer, receiver, id) = opened(Unit::Blocks).await;
     let [for_payer, for_receiver] = [&payer, &receiver].map(|wallet| wallet.backup().unwrap());
     pay(&payer, &receiver, &id, 12_000, "one");
     let update = latest(&payer, &id);

@@ -11,7 +11,7 @@ use virtual_channels::channel::Network;
 use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{Wallet, WalletConfig};
 
-use crate::lost::{assert_not_surprised, latest, new_phone};
+use crate::lost::{assert_not_surprised, latest, new_phone, opened};
 use crate::world::{World, eventually, pay, sats};
 
 const ARGUMENTS: &str = "RECOVERY_CHILD";
@@ -53,10 +53,7 @@ async fn killed(config: &WalletConfig, name: &str, backup: &str, now: impl Async
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_every_step() {
-    let world = World::start(Unit::Blocks).await;
-    let payer = world.rich("payer", 100_000).await;
-    let receiver = world.wallet("receiver").await;
-    let id = world.open(&payer, &receiver, 40_000).await;
+    let (world, payer, receiver, id) = opened(Unit::Blocks).await;
     let backup = payer.backup().unwrap();
     pay(&payer, &receiver, &id, 5_000, "one");
     payer.close().unwrap();

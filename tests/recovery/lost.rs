@@ -2,11 +2,21 @@
 
 use std::collections::HashSet;
 
+use regtest::operator::Unit;
 use virtual_channels::channel::ChannelId;
 use virtual_channels::channel::UpdateMessage;
 use virtual_channels::wallet::{EventKind, RestoreReport, Wallet, WalletConfig, WalletError};
 
 use crate::world::{World, sats};
+
+/// A payer with 100 000 sats, a receiver, and a channel of 40 000 that was opened in a batch.
+pub async fn opened(unit: Unit) -> (World, Wallet, Wallet, ChannelId) {
+    let world = World::start(unit).await;
+    let payer = world.rich("payer", 100_000).await;
+    let receiver = world.wallet("receiver").await;
+    let id = world.open(&payer, &receiver, 40_000).await;
+    (world, payer, receiver, id)
+}
 
 /// A new, empty file for the wallet of this name.
 pub fn new_phone(world: &World, name: &str, phone: &str) -> WalletConfig {

@@ -6,7 +6,7 @@ use virtual_channels::channel::{ChannelError, ChannelId, Offer, Payout};
 use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{KeyUse, Keys, Wallet, WalletError};
 
-use crate::lost::{assert_all_new, assert_not_surprised, latest, lose};
+use crate::lost::{assert_all_new, assert_not_surprised, latest, lose, opened};
 use crate::world::{World, eventually, pay, refused, sats};
 
 fn described(wallet: &Wallet, id: &ChannelId) -> Offer {
@@ -87,10 +87,7 @@ async fn a_payer() {
 /// A description in which anything is changed leads to no channel, and to no file entry.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_described_is_not_believed() {
-    let world = World::start(Unit::Blocks).await;
-    let payer = world.rich("payer", 100_000).await;
-    let receiver = world.wallet("receiver").await;
-    let id = world.open(&payer, &receiver, 40_000).await;
+    let (world, payer, receiver, id) = opened(Unit::Blocks).await;
     let closed = world.open(&payer, &receiver, 10_000).await;
     pay(&payer, &receiver, &closed, 5_000, "one");
     receiver.close_channel(&closed).await.unwrap();

@@ -183,25 +183,12 @@ async fn refused_signature(world: &World, what: &str, tx: &Transaction) {
     assert!(why.contains("Schnorr signature"), "{what}: {why}");
 }
 
-/// Has the batch that `work` waits for taken by two strangers as well: its tree has levels.
-async fn in_a_crowd<T>(world: &World, work: impl Future<Output = Result<T, WalletError>>) -> T {
-    let strangers = [world.wallet("one stranger").await, world.wallet("another stranger").await];
-    for stranger in &strangers {
-        world.board(stranger, 20_000).await;
-    }
-    world.regtest.operator().await.change(|settings| settings.min_participants = 3);
-    let [one, another] = &strangers;
-    let (done, ..) = tokio::try_join!(work, one.settle(false), another.settle(false)).unwrap();
-    world.regtest.operator().await.change(|settings| settings.min_participants = 1);
-    done
-}
-
 /// Two channels, the first in a batch with strangers.
 async fn in_batches(world: &World, payer: &Wallet, receiver: &Wallet) -> [ChannelId; 2] {
     world.board(payer, 100_000).await;
     world.settle(payer).await;
     let (_, accept) = world.agree(payer, receiver, 30_000).await;
-    let first = in_a_crowd(world, payer.open_channel(&accept)).await;
+    let first = world.in_a_crowd(payer.open_channel(&accept)).await;
     world.confirm(payer, receiver, &first).await;
     [first, world.open(payer, receiver, 30_000).await]
 }
@@ -213,7 +200,7 @@ async fn off_chain(world: &World, payer: &Wallet, receiver: &Wallet) -> [Channel
         eventually("settled", async || payer.balance().await.is_ok_and(|b| b.settled == sats(amount))).await;
     };
     world.board(payer, 100_000).await;
-    in_a_crowd(world, payer.settle(false)).await;
+    world.in_a_crowd(payer.settle(false)).await;
     settled(100_000).await;
     let first = world.open_offchain(payer, receiver, 30_000).await;
     // Only settled coins fund a channel; the change is not settled yet.

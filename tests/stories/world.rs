@@ -115,6 +115,19 @@ impl World {
         id
     }
 
+    /// Has the batch that `work` waits for taken by two strangers as well: its tree has levels.
+    pub async fn in_a_crowd<T>(&self, work: impl Future<Output = Result<T, WalletError>>) -> T {
+        let strangers = [self.wallet("one stranger").await, self.wallet("another stranger").await];
+        for stranger in &strangers {
+            self.board(stranger, 20_000).await;
+        }
+        self.regtest.operator().await.change(|settings| settings.min_participants = 3);
+        let [one, another] = &strangers;
+        let (done, ..) = tokio::try_join!(work, one.settle(false), another.settle(false)).unwrap();
+        self.regtest.operator().await.change(|settings| settings.min_participants = 1);
+        done
+    }
+
     /// Mines a block and waits until both sides take payments.
     pub async fn confirm(&self, payer: &Wallet, receiver: &Wallet, id: &ChannelId) {
         self.mine(1).await;
