@@ -93,6 +93,12 @@ impl From<wallet::WalletError> for WalletError {
     }
 }
 
+impl From<Box<wallet::WalletError>> for WalletError {
+    fn from(error: Box<wallet::WalletError>) -> Self {
+        (*error).into()
+    }
+}
+
 impl From<ChannelError> for WalletError {
     fn from(error: ChannelError) -> Self {
         use ChannelError as E;

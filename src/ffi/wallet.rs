@@ -49,7 +49,7 @@ impl Wallet {
     ) -> Boxed<T>
     where
         T: Send + 'static,
-        F: Future<Output = Result<T, wallet::WalletError>> + Send + 'static,
+        F: Future<Output = Result<T, Box<wallet::WalletError>>> + Send + 'static,
     {
         let inner = self.inner.clone();
         // Made there, and kept on the heap: these futures are too large for the stacks that callers have (1 MB on a

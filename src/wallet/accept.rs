@@ -66,12 +66,12 @@ impl Wallet {
         if stored.used {
             // The same offer may come again; another one may not.
             let id = offer.id();
-            let known = self.store.read::<_, WalletError>(|db| {
+            let known = self.store.read::<_, Box<WalletError>>(|db| {
                 Ok(db.flow(&id)?.is_some() || db.meta(&accepted_key(&offer.invite_id))? == Some(id.to_vec()))
             })?;
             let open = match offer.funding {
                 Funding::Offchain { outpoint } => {
-                    self.store.read::<_, WalletError>(|db| Ok(db.channel_at(&outpoint)?.is_some()))?
+                    self.store.read::<_, Box<WalletError>>(|db| Ok(db.channel_at(&outpoint)?.is_some()))?
                 }
                 Funding::Batch { .. } => false,
             };
@@ -91,7 +91,7 @@ impl Wallet {
         key_index: u32,
         info: &OperatorInfo,
     ) -> Result<Accept> {
-        if let Some(expiry) = self.store.read::<_, WalletError>(|db| Ok(db.batch_expiry()?))? {
+        if let Some(expiry) = self.store.read::<_, Box<WalletError>>(|db| Ok(db.batch_expiry()?))? {
             self.check_timing(&offer.terms, info, expiry, 1)?;
         }
         let id = offer.id();
@@ -126,7 +126,7 @@ impl Wallet {
         let plan = self.cosign_plan(&data, offer)?;
         let stream = open_cosign_stream(self.net.operator().await?, &plan).await?;
         self.stop_cosigning(&id);
-        self.store.write::<_, WalletError>(|db| match db.flow(&id)? {
+        self.store.write::<_, Box<WalletError>>(|db| match db.flow(&id)? {
             Some(flow) if flow.kind == FlowKind::OpenReceiver && former.is_some() => {
                 Ok(db.update_flow(&id, &flow.step, step::REGISTERING, &encode(&data)?, now)?)
             }
@@ -154,7 +154,7 @@ impl Wallet {
 
     fn cosign_plan(&self, data: &BatchData, offer: &Offer) -> Result<CosignPlan> {
         let Funding::Batch { inputs } = &offer.funding else {
-            return Err(WalletError::CorruptFlow { what: "an opening" });
+            return Err(Box::new(WalletError::CorruptFlow { what: "an opening" }));
         };
         let cosigner: Keypair = *self.keys.keypair(KeyUse::Cosigner, data.cosigner_index)?;
         let leaf: TxOut = data.outputs.first().ok_or(WalletError::CorruptFlow { what: "an opening" })?.txout();
@@ -249,7 +249,7 @@ impl Wallet {
         };
         let error = WalletError::from(error);
         if !(resumed && self.may_have_opened(id).await) && self.end_cosigning(id, &error)? {
-            return Err(error);
+            return Err(Box::new(error));
         }
         // What is not found now is found by resuming.
         let _ = tokio::time::timeout(Duration::from_secs(20), self.look_for_channel(id, resumed)).await;
@@ -284,7 +284,7 @@ impl Wallet {
 
     /// The Accept ended without a channel. An attempt whose branch is stored stays, to be looked up: then `false`.
     fn end_cosigning(&self, id: [u8; 32], error: &WalletError) -> Result<bool> {
-        let ended = self.store.write::<_, WalletError>(|db| match db.flow(&id)? {
+        let ended = self.store.write::<_, Box<WalletError>>(|db| match db.flow(&id)? {
             Some(flow) if decode::<BatchData>(&flow)?.has_attempts() => Ok(false),
             Some(flow) => self.forget_accept(db, &flow, error).map(|()| true),
             None => Ok(true),
@@ -378,7 +378,7 @@ impl BatchObserver for CosignObserver {
         }
         self.data.outcome = Some(OutcomeData::of(outcome, self.wallet.timestamp()));
         let wallet = &self.wallet;
-        let stored = wallet.store.write::<_, WalletError>(|db| {
+        let stored = wallet.store.write::<_, Box<WalletError>>(|db| {
             db.put_branch(&leaf.outpoint, &leaf.branch)?;
             let flow = db.flow(&self.id)?.ok_or(WalletError::NotFound)?;
             Ok(db.update_flow(&self.id, &flow.step, step::READY, &encode(&self.data)?, wallet.timestamp())?)

@@ -17,7 +17,7 @@ impl Wallet {
     pub fn ark_address(&self) -> Result<String> {
         let info = self.info()?;
         // Not just any script of ours: those of channels and change are for one use.
-        let own = self.store.write::<_, WalletError>(|db| {
+        let own = self.store.write::<_, Box<WalletError>>(|db| {
             if let Some(script) = db.meta(ADDRESS_KEY)?
                 && let Some(own) = db.script(&ScriptBuf::from_bytes(script))?
                 && own.operator == info.signer
@@ -109,6 +109,6 @@ impl Wallet {
 
     /// The own script an output pays to.
     pub(super) fn own_script(&self, script: &ScriptBuf) -> Result<OwnScript> {
-        self.store.read(|db| db.script(script))?.ok_or(WalletError::NotFound)
+        self.store.read(|db| db.script(script))?.ok_or(Box::new(WalletError::NotFound))
     }
 }

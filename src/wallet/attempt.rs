@@ -61,10 +61,10 @@ impl Wallet {
         let mut found = Ok(Found::Nothing);
         // Anybody can pay to this script; what was not co-signed here is somebody else's.
         for vtxo in books.iter().filter(|vtxo| vtxo.amount == offer.terms.capacity && !vtxo.preconfirmed) {
-            found = match self.outcome_of(vtxo, &offer, &cosigner).await {
+            found = match self.outcome_of(vtxo, &offer, &cosigner).await.map_err(|error| *error) {
                 Ok(outcome) => return self.complete_opening(flow.id, &outcome, role).map(Found::Channel),
                 Err(WalletError::NotConfirmed { txid, .. }) => Ok(Found::Unconfirmed(txid)),
-                Err(error) => Err(error),
+                Err(error) => Err(error.into()),
             };
         }
         found

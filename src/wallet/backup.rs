@@ -57,7 +57,7 @@ impl Wallet {
         let backup = self.store.read(|db| {
             let Picked { rows, scripts, openings, branches } = choose(db)?;
             let operator = db.binding()?.map_or(info.signer, |binding| binding.operator);
-            Ok::<_, WalletError>(StaticBackup {
+            Ok::<_, Box<WalletError>>(StaticBackup {
                 network: self.config.network,
                 info: info.as_ref().clone(),
                 operator,

@@ -64,7 +64,7 @@ impl Wallet {
             };
             *place = sum([*place, coin.amount]);
         }
-        let (flows, channels) = self.store.read::<_, WalletError>(|db| Ok((db.flows()?, db.channels()?)))?;
+        let (flows, channels) = self.store.read::<_, Box<WalletError>>(|db| Ok((db.flows()?, db.channels()?)))?;
         for flow in &flows {
             let held = self.in_transit(flow, &coins).await?;
             balance.pending = sum([balance.pending, held]);

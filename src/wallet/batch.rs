@@ -121,11 +121,11 @@ impl OutcomeData {
 }
 
 pub(super) fn encode<T: Serialize>(data: &T) -> Result<Vec<u8>> {
-    serde_json::to_vec(data).map_err(|_| WalletError::CorruptFlow { what: "a flow" })
+    Ok(serde_json::to_vec(data).map_err(|_| WalletError::CorruptFlow { what: "a flow" })?)
 }
 
 pub(super) fn decode<T: for<'a> Deserialize<'a>>(flow: &Flow) -> Result<T> {
-    serde_json::from_slice(&flow.data).map_err(|_| WalletError::CorruptFlow { what: flow.kind.as_str() })
+    Ok(serde_json::from_slice(&flow.data).map_err(|_| WalletError::CorruptFlow { what: flow.kind.as_str() })?)
 }
 
 impl Wallet {
@@ -224,7 +224,7 @@ impl Wallet {
                 Ok(_) | Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
             }
         }
-        Err(WalletError::BatchUndecided { txid: outcome.commitment })
+        Err(Box::new(WalletError::BatchUndecided { txid: outcome.commitment }))
     }
 
     /// Whether the operator's books or the chain show the batch (`Some(true)`), or do not say.
@@ -382,7 +382,7 @@ impl BatchObserver for Observer {
             self.wallet.check_timing(terms, &self.info, outcome.expiry, levels).map_err(veto)?;
         }
         self.data.outcome = Some(OutcomeData::of(outcome, self.wallet.timestamp()));
-        let stored = self.wallet.store.write::<_, WalletError>(|db| {
+        let stored = self.wallet.store.write::<_, Box<WalletError>>(|db| {
             check_held(db, &self.id, &self.data.inputs)?;
             for leaf in &outcome.leaves {
                 db.put_branch(&leaf.outpoint, &leaf.branch)?;
@@ -405,21 +405,21 @@ impl BatchObserver for Observer {
 fn check_held(db: &Db<'_>, id: &[u8; 32], inputs: &[InputData]) -> Result<()> {
     for input in inputs {
         if db.lock_of(&input.outpoint)? != Some(*id) {
-            return Err(WalletError::NotOpened { why: format!("{} is being left on chain", input.outpoint) });
+            return Err(Box::new(WalletError::NotOpened { why: format!("{} is being left on chain", input.outpoint) }));
         }
     }
     Ok(())
 }
 
-pub(super) fn veto(error: WalletError) -> Veto {
+pub(super) fn veto(error: Box<WalletError>) -> Veto {
     Veto(error.to_string())
 }
 
 impl Wallet {
     /// Remembers how long the operator's batches live.
     pub(super) fn learn_batch_expiry(&self, expiry: Delay) -> Result<()> {
-        if self.store.read::<_, WalletError>(|db| Ok(db.batch_expiry()?))? != Some(expiry) {
-            self.store.write::<_, WalletError>(|db| Ok(db.set_batch_expiry(expiry)?))?;
+        if self.store.read::<_, Box<WalletError>>(|db| Ok(db.batch_expiry()?))? != Some(expiry) {
+            self.store.write::<_, Box<WalletError>>(|db| Ok(db.set_batch_expiry(expiry)?))?;
         }
         Ok(())
     }

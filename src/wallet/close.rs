@@ -51,7 +51,7 @@ impl Wallet {
                 return Err(ChannelError::GrantNeeded { channel_id: id }.into());
             }
             if script != info.checkpoint {
-                return Err(WalletError::ReauthorisationNeeded { channel_id: id });
+                return Err(WalletError::ReauthorisationNeeded { channel_id: id }.into());
             }
             script.check(info.network, &info.forfeit_key)?;
             super::loaded::limits(&info).check(loaded.record.capacity, update.amount)?;
@@ -76,7 +76,7 @@ impl Wallet {
         let id = loaded.channel.id;
         self.rearm_close(&id)?;
         for _ in 0..EVICTIONS {
-            match self.drive_offchain(close_flow(&id)).await {
+            match self.drive_offchain(close_flow(&id)).await.map_err(|error| *error) {
                 Err(WalletError::Operator(error)) if error.is_registered() => {
                     let (_, authorisation) = self.closing_update(&id)?;
                     let proof = authorisation.delete_proof(&loaded.channel, &loaded.keypair)?;
@@ -85,8 +85,8 @@ impl Wallet {
                         return Err(error.into());
                     }
                 }
-                Err(WalletError::Operator(error)) => return Err(self.explain_close(loaded, error).await),
-                other => return other,
+                Err(WalletError::Operator(error)) => return Err(Box::new(self.explain_close(loaded, error).await)),
+                other => return Ok(other?),
             }
         }
         self.drive_offchain(close_flow(&id)).await
@@ -112,7 +112,7 @@ impl Wallet {
     /// The operator has another checkpoint script and took nothing: the payer's signatures for the new one may come.
     async fn await_reauthorisation(&self, id: &ChannelId) -> Result<()> {
         let now = self.timestamp();
-        self.store.write::<_, WalletError>(|db| {
+        self.store.write::<_, Box<WalletError>>(|db| {
             let flow = db.flow(&close_flow(id))?.ok_or(WalletError::NotFound)?;
             Ok(db.update_flow(&flow.id, step::BUILT, step::MISMATCH, &flow.data, now)?)
         })?;
@@ -132,7 +132,7 @@ impl Wallet {
         if error.is_checkpoint_mismatch() {
             return match self.await_reauthorisation(&channel_id).await {
                 Ok(()) => WalletError::ReauthorisationNeeded { channel_id },
-                Err(error) => error,
+                Err(error) => *error,
             };
         }
         if error.is(code::VTXO_ALREADY_SPENT) {
@@ -174,7 +174,7 @@ impl Wallet {
         let (update, authorisation) = self.closing_update(&id)?;
         // What is built is what was built before: the signatures change only between [`step::MISMATCH`] and this.
         if authorisation.script != data.checkpoint {
-            return Err(WalletError::CorruptFlow { what: "a close" });
+            return Err(Box::new(WalletError::CorruptFlow { what: "a close" }));
         }
         let tx = loaded.channel.close(&authorisation.script, update.amount)?;
         let other = OtherSignatures {
@@ -209,7 +209,7 @@ impl Wallet {
 /// confirmation from has its updates still, and whether it can be closed is for the operator to say.
 fn closable(hot: &HotRow) -> Result<ChannelUpdate> {
     if !matches!(hot.state, ChannelState::Confirming | ChannelState::Open | ChannelState::Closing) {
-        return Err(WalletError::WrongState { channel_id: hot.id, state: hot.state, what: "closing" });
+        return Err(Box::new(WalletError::WrongState { channel_id: hot.id, state: hot.state, what: "closing" }));
     }
     Ok(hot.update.ok_or(ChannelError::NothingPaid)?)
 }

@@ -23,11 +23,11 @@ impl Wallet {
     /// repeated. The other side answers with [`Wallet::grant_close`].
     pub fn request_close(&self, id: &ChannelId) -> Result<CloseRequest> {
         let loaded = self.loaded(id)?;
-        let (update, exactly) = self.store.read::<_, WalletError>(|db| {
+        let (update, exactly) = self.store.read::<_, Box<WalletError>>(|db| {
             let hot = db.hot(id)?.ok_or(WalletError::NotFound)?;
             let waits = hot.state == ChannelState::Closing && awaits_signatures(db, id)?;
             if !waits && !matches!(hot.state, ChannelState::Confirming | ChannelState::Open) {
-                return Err(WalletError::WrongState { channel_id: *id, state: hot.state, what: "a close request" });
+                return Err(Box::new(WalletError::WrongState { channel_id: *id, state: hot.state, what: "a close request" }));
             }
             let exactly = hot.role == Role::Receiver && (waits || !self.takes_money(db, &loaded, &hot)?);
             Ok((hot.update, exactly))
@@ -72,7 +72,7 @@ impl Wallet {
                 if let Some(paid) = &request.update {
                     // It may still be on its way to us.
                     paid.verify_exit(&loaded.channel)?;
-                    return Err(WalletError::Paid { channel_id: request.channel_id, amount: paid.amount });
+                    return Err(Box::new(WalletError::Paid { channel_id: request.channel_id, amount: paid.amount }));
                 }
                 self.release(&loaded).await
             }
@@ -93,7 +93,7 @@ impl Wallet {
             let under_way = db.flow(&refund_flow(&id))?.is_some() || db.flow(&release_flow(&id))?.is_some();
             let grantable = matches!(hot.state, ChannelState::Confirming | ChannelState::Open | ChannelState::Closing);
             if under_way || !grantable {
-                return Err(WalletError::WrongState { channel_id: id, state: hot.state, what: "granting a close" });
+                return Err(WalletError::WrongState { channel_id: id, state: hot.state, what: "granting a close" }.into());
             }
             let own = PayerState { update: hot.update, high: hot.high };
             // What the receiver shows counts only when this payer has signed it.
@@ -109,7 +109,7 @@ impl Wallet {
                 // Also what this payer has forgotten, before a signature of it leaves. Of less the higher one is known.
                 db.put_update(&id, &sign(latest), known.high, None, Some(&bytes))?;
             }
-            Ok::<_, WalletError>(sign(asked))
+            Ok::<_, Box<WalletError>>(sign(asked))
         })?;
         self.events.ring();
         Ok(CloseGrant::sign(id, Grant::Close { update, authorisation }, &loaded.keypair))
@@ -150,7 +150,7 @@ impl Wallet {
             return Err(ChannelError::GrantNeeded { channel_id }.into());
         }
         if authorisation.script != info.checkpoint {
-            return Err(WalletError::ReauthorisationNeeded { channel_id });
+            return Err(Box::new(WalletError::ReauthorisationNeeded { channel_id }));
         }
         authorisation.script.check(info.network, &info.forfeit_key)?;
         authorisation.verify(&loaded.channel, &loaded.channel.close_template(authorisation.script)?)?;
@@ -166,7 +166,7 @@ impl Wallet {
                     None => Ok(db.set_authorisation(&channel_id, &authorisation.to_bytes())?),
                 },
                 (_, Err(error)) => Err(error),
-                (_, Ok(_)) => Err(WalletError::ReauthorisationNeeded { channel_id }),
+                (_, Ok(_)) => Err(Box::new(WalletError::ReauthorisationNeeded { channel_id })),
             }
         })
     }

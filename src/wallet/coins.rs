@@ -223,7 +223,7 @@ pub(super) fn select(coins: &[Coin], needed: Amount, limit: usize) -> Result<(Ve
             return Ok((picked, total));
         }
     }
-    Err(WalletError::InsufficientFunds { needed, available })
+    Err(Box::new(WalletError::InsufficientFunds { needed, available }))
 }
 
 /// A sum that cannot overflow: money is bounded.

@@ -32,7 +32,7 @@ impl Wallet {
 
     /// The same for boarding coins: the chain shows only those that are unspent.
     pub(super) async fn note_boarding(&self, unspent: &[OutPoint]) -> Result<()> {
-        let known = self.store.read::<_, WalletError>(|db| Ok((db.known_coins()?, db.locked_coins()?)))?;
+        let known = self.store.read::<_, Box<WalletError>>(|db| Ok((db.known_coins()?, db.locked_coins()?)))?;
         let locked: HashSet<OutPoint> = known.1.into_iter().map(|(outpoint, _)| outpoint).collect();
         let missing = known.0.iter().filter(|coin| coin.boarding && !coin.done);
         let missing =
@@ -56,7 +56,7 @@ impl Wallet {
         if new.is_empty() && gone.is_empty() {
             return Ok(());
         }
-        let told = self.store.write::<_, WalletError>(|db| {
+        let told = self.store.write::<_, Box<WalletError>>(|db| {
             for coin in new {
                 db.know_coin(coin, boarding)?;
             }
@@ -89,7 +89,7 @@ impl Wallet {
 
     /// The scripts of the next keys, with their indexes: nobody but this seed can have them in the books.
     pub(super) fn scripts_ahead(&self, info: &OperatorInfo) -> Result<Vec<(u32, ScriptBuf)>> {
-        let next = self.store.read::<_, WalletError>(|db| Ok(db.coming_key_index()?))?;
+        let next = self.store.read::<_, Box<WalletError>>(|db| Ok(db.coming_key_index()?))?;
         let ahead = next..next.saturating_add(KEYS_AHEAD).min(1 << 31);
         let script = |index| {
             let key = self.keys.keypair(KeyUse::Vtxo, index)?.xonly();

@@ -105,10 +105,28 @@ impl WalletError {
         matches!(self, Self::Store(StoreError::Released))
     }
 
+    /// Whether the database itself fails, whatever was asked of it.
+    pub(super) fn is_fatal(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_fatal())
+    }
+
     /// Whether a batch is left as it is, for resuming to go on with.
     pub(super) fn is_for_later(&self) -> bool {
         self.is_released() || matches!(self, Self::BatchUndecided { .. })
     }
 }
 
-pub(super) type Result<T> = std::result::Result<T, WalletError>;
+/// Behind a pointer: a result that carries it is small, and so is everything that hands one on.
+pub(super) type Result<T> = std::result::Result<T, Box<WalletError>>;
+
+macro_rules! boxed_from {
+    ($($from:ty)*) => {$(
+        impl From<$from> for Box<WalletError> {
+            fn from(error: $from) -> Self {
+                Self::new(error.into())
+            }
+        }
+    )*};
+}
+
+boxed_from! { ChannelError StoreError OperatorError ChainError }

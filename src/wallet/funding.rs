@@ -71,7 +71,7 @@ impl Wallet {
                 Err(error) => refused = error.into(),
             }
         }
-        Err(refused)
+        Err(Box::new(refused))
     }
 
     /// What the batches of the branch may live for: the length learned from a batch, and what the operator's books say
@@ -79,7 +79,7 @@ impl Wallet {
     async fn expiry_candidates(&self, vtxo: &Vtxo, branch: &Branch, unit: Unit) -> Result<Vec<Delay>> {
         let mut lengths: Vec<u64> = Vec::new();
         let mut candidates: Vec<Delay> =
-            self.store.read::<_, WalletError>(|db| Ok(db.batch_expiry()?))?.into_iter().collect();
+            self.store.read::<_, Box<WalletError>>(|db| Ok(db.batch_expiry()?))?.into_iter().collect();
         if vtxo.preconfirmed {
             let tree: HashSet<Txid> = branch
                 .nodes
@@ -122,7 +122,7 @@ impl Wallet {
             let begin = match (status, unit) {
                 (TxStatus::Confirmed { height, .. }, Unit::Blocks) if confirmations >= needed => u64::from(height),
                 (TxStatus::Confirmed { time, .. }, Unit::Seconds) if confirmations >= needed => time,
-                _ => return Err(WalletError::NotConfirmed { txid: *txid, confirmations, needed }),
+                _ => return Err(Box::new(WalletError::NotConfirmed { txid: *txid, confirmations, needed })),
             };
             earliest = earliest.min(begin.saturating_add(length.value()));
         }
@@ -139,7 +139,7 @@ impl Wallet {
     ) -> Result<OutcomeData> {
         let verified = self.verify_funding(&offer.terms, vtxo.outpoint).await?;
         if !verified.branch.cosigned_by(cosigner) {
-            return Err(WalletError::FundingNotUsable { what: "is in a tree this wallet did not co-sign".into() });
+            return Err(Box::new(WalletError::FundingNotUsable { what: "is in a tree this wallet did not co-sign".into() }));
         }
         self.store.write(|db| db.put_branch(&vtxo.outpoint, &verified.branch))?;
         let commitment =
@@ -171,7 +171,7 @@ fn check_books(vtxo: &Vtxo, expected: &TxOut) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(WalletError::FundingNotUsable { what: what.into() })
+    Err(Box::new(WalletError::FundingNotUsable { what: what.into() }))
 }
 
 /// The transactions outside a branch that it spends from: its commitment transactions.

@@ -35,11 +35,11 @@ impl Wallet {
         info.check_signer(&channel.terms.operator, self.now().unix())?;
         info.checkpoint.check(info.network, &info.forfeit_key)?;
         let txid = channel.release(&info.checkpoint)?.txid();
-        self.store.write(|db| {
+        self.store.write::<_, Box<WalletError>>(|db| {
             let hot = db.hot(&id)?.ok_or(WalletError::NotFound)?;
             // In the transaction that ends receiving: whatever comes later is refused.
             if let Some(update) = hot.update {
-                return Err(WalletError::Paid { channel_id: id, amount: update.amount });
+                return Err(WalletError::Paid { channel_id: id, amount: update.amount }.into());
             }
             // One that has lost its updates does not know that nothing was paid, whatever the payer says.
             loaded.check_caught_up(db)?;
@@ -51,7 +51,7 @@ impl Wallet {
                 }
                 // Without an update that can only be this.
                 ChannelState::Closed => {}
-                state => return Err(WalletError::WrongState { channel_id: id, state, what: "a release" }),
+                state => return Err(WalletError::WrongState { channel_id: id, state, what: "a release" }.into()),
             }
             // Nothing of it is ours.
             Ok(db.set_result(&id, &ChannelResult { txid, outpoint: None })?)
@@ -82,7 +82,7 @@ impl Wallet {
         let info = self.fresh_info().await?;
         release.script.check(info.network, &info.forfeit_key)?;
         if release.script != info.checkpoint {
-            return Err(WalletError::ReauthorisationNeeded { channel_id: id });
+            return Err(Box::new(WalletError::ReauthorisationNeeded { channel_id: id }));
         }
         self.begin_release(loaded, grant, release)?;
         self.drive_release(loaded).await
@@ -106,13 +106,13 @@ impl Wallet {
             let state = db.hot(&id)?.ok_or(WalletError::NotFound)?.state;
             let wrong = WalletError::WrongState { channel_id: id, state, what: "taking back a channel" };
             match state {
-                _ if db.flow(&refund_flow(&id))?.is_some() => return Err(wrong),
+                _ if db.flow(&refund_flow(&id))?.is_some() => return Err(wrong.into()),
                 ChannelState::Confirming | ChannelState::Open => {
                     let from = [ChannelState::Confirming, ChannelState::Open];
                     db.set_state(&id, &from, ChannelState::Closing)?;
                 }
                 ChannelState::Closing => {}
-                _ => return Err(wrong),
+                _ => return Err(wrong.into()),
             }
             let flow_id = release_flow(&id);
             if db.flow(&flow_id)?.is_some() {
@@ -128,40 +128,40 @@ impl Wallet {
         let channel_id = loaded.channel.id;
         let flow_id = release_flow(&channel_id);
         let now = self.timestamp();
-        self.store.write::<_, WalletError>(|db| match db.flow(&flow_id)? {
+        self.store.write::<_, Box<WalletError>>(|db| match db.flow(&flow_id)? {
             Some(flow) if flow.step == step::REFUSED => {
                 Ok(db.update_flow(&flow_id, step::REFUSED, step::BUILT, &flow.data, now)?)
             }
             _ => Ok(()),
         })?;
-        match self.drive_offchain(flow_id).await {
+        match self.drive_offchain(flow_id).await.map_err(|error| *error) {
             Err(WalletError::Operator(error)) if error.is_checkpoint_mismatch() => {
-                Err(WalletError::ReauthorisationNeeded { channel_id })
+                Err(Box::new(WalletError::ReauthorisationNeeded { channel_id }))
             }
             Err(WalletError::Operator(error)) if error.is(code::VTXO_ALREADY_SPENT) => {
                 let report = self.look_at_channel(&channel_id, true).await?;
-                Err(WalletError::AlreadySpent { channel_id, spent_by: report.spent_by })
+                Err(Box::new(WalletError::AlreadySpent { channel_id, spent_by: report.spent_by }))
             }
             Err(WalletError::Operator(error)) if error.is(code::VTXO_ALREADY_UNROLLED) => {
-                Err(WalletError::Unrolled { channel_id })
+                Err(Box::new(WalletError::Unrolled { channel_id }))
             }
             Err(WalletError::Operator(error)) if error.is(code::VTXO_RECOVERABLE) => {
-                Err(WalletError::Expired { channel_id, amount: loaded.record.capacity })
+                Err(Box::new(WalletError::Expired { channel_id, amount: loaded.record.capacity }))
             }
-            other => other,
+            other => Ok(other?),
         }
     }
 
     /// Whether the operator is known to hold nothing of a release.
     pub(super) fn release_is_refused(&self, id: &ChannelId) -> Result<bool> {
-        let flow = self.store.read::<_, WalletError>(|db| Ok(db.flow(&release_flow(id))?))?;
+        let flow = self.store.read::<_, Box<WalletError>>(|db| Ok(db.flow(&release_flow(id))?))?;
         Ok(flow.is_some_and(|flow| flow.step == step::REFUSED))
     }
 
     pub(super) fn release_job(&self, data: &OffchainData) -> Result<Job> {
         let loaded = self.loaded(&channel_id(data)?.ok_or(NO_RELEASE)?)?;
         let Grant::Release(release) = CloseGrant::parse(data.grant.as_ref().ok_or(NO_RELEASE)?)?.grant else {
-            return Err(NO_RELEASE);
+            return Err(Box::new(NO_RELEASE));
         };
         let tx = loaded.channel.release(&data.checkpoint)?;
         let other = OtherSignatures {

@@ -62,7 +62,7 @@ impl Wallet {
         let min_capacity = request.min_capacity.max(info.min_amount());
         let max_capacity = request.max_capacity.unwrap_or(Amount::MAX_MONEY).min(info.max_amount());
         if min_capacity > max_capacity {
-            return Err(WalletError::AmountTooLarge { amount: min_capacity, maximum: max_capacity });
+            return Err(Box::new(WalletError::AmountTooLarge { amount: min_capacity, maximum: max_capacity }));
         }
         self.store.write(|db| {
             let (key_index, receiver) = self.fresh_party(db, &info, KeyUse::Receiver)?;

@@ -88,21 +88,21 @@ pub struct Keys {
 
 impl Keys {
     /// Reads a mnemonic of 12 to 24 English words.
-    pub fn from_mnemonic(words: &str, network: Network) -> Result<Self, WalletError> {
+    pub fn from_mnemonic(words: &str, network: Network) -> Result<Self, Box<WalletError>> {
         let mnemonic = Mnemonic::parse_normalized(words.trim()).map_err(|_| WalletError::InvalidMnemonic)?;
         Ok(Self { seed: Zeroizing::new(mnemonic.to_seed("")), network })
     }
 
     /// Twelve fresh words.
-    pub fn generate_mnemonic() -> Result<String, WalletError> {
-        Mnemonic::generate(12).map(|mnemonic| mnemonic.to_string()).map_err(|_| WalletError::InvalidMnemonic)
+    pub fn generate_mnemonic() -> Result<String, Box<WalletError>> {
+        Ok(Mnemonic::generate(12).map(|mnemonic| mnemonic.to_string()).map_err(|_| WalletError::InvalidMnemonic)?)
     }
 
     fn coin(&self) -> u32 {
         u32::from(self.network != Network::Bitcoin)
     }
 
-    fn derive(&self, path: &[ChildNumber]) -> Result<SecretKeypair, WalletError> {
+    fn derive(&self, path: &[ChildNumber]) -> Result<SecretKeypair, Box<WalletError>> {
         let failed = |_| WalletError::KeyDerivation;
         let mut master = Xpriv::new_master(self.network.to_bitcoin(), self.seed.as_ref()).map_err(failed)?;
         let mut child = master.derive_priv(SECP256K1, &path).map_err(failed)?;
@@ -113,7 +113,7 @@ impl Keys {
     }
 
     /// The key pair for one use at one index.
-    pub fn keypair(&self, key_use: KeyUse, index: u32) -> Result<SecretKeypair, WalletError> {
+    pub fn keypair(&self, key_use: KeyUse, index: u32) -> Result<SecretKeypair, Box<WalletError>> {
         let hardened = |index| ChildNumber::from_hardened_idx(index).map_err(|_| WalletError::KeyDerivation);
         match (own_branch(key_use), key_use) {
             (Some(branch), _) => {
@@ -126,7 +126,7 @@ impl Keys {
     }
 
     /// The index below `end` of a key of this wallet.
-    pub(super) fn index_of(&self, key_use: KeyUse, key: &XOnlyPublicKey, end: u32) -> Result<Option<u32>, WalletError> {
+    pub(super) fn index_of(&self, key_use: KeyUse, key: &XOnlyPublicKey, end: u32) -> Result<Option<u32>, Box<WalletError>> {
         let failed = |_| WalletError::KeyDerivation;
         let hardened = |index| ChildNumber::from_hardened_idx(index).map_err(|_| WalletError::KeyDerivation);
         let Some(branch) = own_branch(key_use) else { return Ok(None) };
@@ -148,19 +148,19 @@ impl Keys {
         Ok(found)
     }
 
-    fn derive_bip86(&self, account: u32, branch: u32, index: u32) -> Result<SecretKeypair, WalletError> {
+    fn derive_bip86(&self, account: u32, branch: u32, index: u32) -> Result<SecretKeypair, Box<WalletError>> {
         let normal = |index| ChildNumber::from_normal_idx(index).map_err(|_| WalletError::KeyDerivation);
         let [purpose, coin, account] = self.bip86_account(account)?;
         self.derive(&[purpose, coin, account, normal(branch)?, normal(index)?])
     }
 
-    fn bip86_account(&self, account: u32) -> Result<[ChildNumber; 3], WalletError> {
+    fn bip86_account(&self, account: u32) -> Result<[ChildNumber; 3], Box<WalletError>> {
         let hardened = |index| ChildNumber::from_hardened_idx(index).map_err(|_| WalletError::KeyDerivation);
         Ok([hardened(86)?, hardened(self.coin())?, hardened(account)?])
     }
 
     /// The public key of the on-chain wallet's account (`m/86'/coin'/1'`).
-    pub(super) fn onchain_account(&self) -> Result<Xpub, WalletError> {
+    pub(super) fn onchain_account(&self) -> Result<Xpub, Box<WalletError>> {
         let failed = |_| WalletError::KeyDerivation;
         let mut master = Xpriv::new_master(self.network.to_bitcoin(), self.seed.as_ref()).map_err(failed)?;
         let mut account = master.derive_priv(SECP256K1, &self.bip86_account(1)?).map_err(failed)?;
@@ -171,27 +171,27 @@ impl Keys {
     }
 
     /// The BIP86 output at an index.
-    pub fn chain_payout(&self, index: u32) -> Result<Payout, WalletError> {
+    pub fn chain_payout(&self, index: u32) -> Result<Payout, Box<WalletError>> {
         let internal = self.keypair(KeyUse::Chain, index)?.xonly();
         let (output, _) = internal.tap_tweak(SECP256K1, None);
         Ok(Payout::new(output.to_x_only_public_key()))
     }
 
     /// The BIP86 address at an index.
-    pub fn chain_address(&self, index: u32) -> Result<Address, WalletError> {
-        Address::from_script(&self.chain_payout(index)?.script(), self.network.to_bitcoin())
-            .map_err(|_| WalletError::KeyDerivation)
+    pub fn chain_address(&self, index: u32) -> Result<Address, Box<WalletError>> {
+        let script = self.chain_payout(index)?.script();
+        Ok(Address::from_script(&script, self.network.to_bitcoin()).map_err(|_| WalletError::KeyDerivation)?)
     }
 
     /// The key that backups are encrypted with.
-    pub(super) fn backup_key(&self) -> Result<Zeroizing<[u8; 32]>, WalletError> {
+    pub(super) fn backup_key(&self) -> Result<Zeroizing<[u8; 32]>, Box<WalletError>> {
         let hardened = |index| ChildNumber::from_hardened_idx(index).map_err(|_| WalletError::KeyDerivation);
         let path = [hardened(PURPOSE)?, hardened(self.coin())?, hardened(5)?, hardened(0)?];
         Ok(Zeroizing::new(self.derive(&path)?.secret_bytes()))
     }
 
     /// Tells wallets apart without telling anything about their keys.
-    pub fn fingerprint(&self) -> Result<[u8; 32], WalletError> {
+    pub fn fingerprint(&self) -> Result<[u8; 32], Box<WalletError>> {
         let key = self.keypair(KeyUse::Vtxo, 0x7fff_ffff)?.xonly();
         Ok(tagged_hash(b"virtual-channels/wallet", &key.serialize()))
     }
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn wrong_words_are_refused() {
         for words in ["", "abandon", &WORDS.replace("about", "abandon"), "zoo zoo"] {
-            assert!(matches!(Keys::from_mnemonic(words, Network::Regtest), Err(WalletError::InvalidMnemonic)));
+            assert!(matches!(Keys::from_mnemonic(words, Network::Regtest).map_err(|error| *error), Err(WalletError::InvalidMnemonic)));
         }
         let generated = Keys::generate_mnemonic().unwrap();
         assert_eq!(generated.split(' ').count(), 12);

@@ -55,7 +55,7 @@ impl LastBalance {
 impl Wallet {
     /// What [`Wallet::balance`] answered last, and when; nothing where it never did. Needs no network.
     pub fn last_balance(&self) -> Result<Option<LastBalance>> {
-        let Some(data) = self.store.read::<_, WalletError>(|db| Ok(db.meta(KEY)?))? else { return Ok(None) };
+        let Some(data) = self.store.read::<_, Box<WalletError>>(|db| Ok(db.meta(KEY)?))? else { return Ok(None) };
         let numbers =
             serde_json::from_slice(&data).map_err(|_| WalletError::CorruptFlow { what: "the last balance" })?;
         Ok(Some(LastBalance::of(numbers)))
@@ -69,6 +69,6 @@ impl Wallet {
         }
         let data =
             serde_json::to_vec(&seen.numbers()).map_err(|_| WalletError::CorruptFlow { what: "the last balance" })?;
-        self.store.write::<_, WalletError>(|db| Ok(db.set_meta(KEY, &data)?))
+        self.store.write::<_, Box<WalletError>>(|db| Ok(db.set_meta(KEY, &data)?))
     }
 }

@@ -73,8 +73,8 @@ impl Wallet {
         loop {
             // Whatever a step waits for: a closed wallet does not.
             let stepped = tokio::select! {
-                error = until_closed(self) => Err(error.into()),
-                stepped = live.step() => stepped,
+                error = until_closed(self) => Err(WalletError::from(error)),
+                stepped = live.step() => stepped.map_err(|error| *error),
             };
             match stepped {
                 Ok(()) => {}
@@ -97,7 +97,7 @@ impl Wallet {
             }
             scripts.extend(db.scripts(ScriptKind::Vtxo)?.into_iter().rev().map(|own| own.script));
             scripts.truncate(MAX_SCRIPTS);
-            Ok::<_, WalletError>(scripts)
+            Ok::<_, Box<WalletError>>(scripts)
         })
     }
 }
@@ -135,7 +135,7 @@ impl Live {
             return Ok(());
         }
         let subscribed = match self.wallet.net.operator().await {
-            Ok(operator) => operator.subscribe(scripts).await.map_err(WalletError::from),
+            Ok(operator) => operator.subscribe(scripts).await.map_err(|error| Box::new(error.into())),
             Err(error) => Err(error),
         };
         match subscribed {
@@ -192,7 +192,7 @@ impl Live {
         let concerned = |row: &ChannelRow| {
             touched.contains(&row.record.funding) && !has_ended(row) && row.hot.state != ChannelState::Exiting
         };
-        let rows = wallet.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
+        let rows = wallet.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
         let rows: Vec<ChannelRow> = rows.into_iter().filter(concerned).collect();
         if rows.is_empty() {
             return Ok(());

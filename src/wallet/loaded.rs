@@ -62,7 +62,7 @@ impl Wallet {
             return Ok(());
         }
         let key = gone_key(&loaded.channel.id);
-        self.store.write::<_, WalletError>(|db| {
+        self.store.write::<_, Box<WalletError>>(|db| {
             if gone { Ok(db.set_meta(&key, &[1])?) } else { Ok(db.delete_meta(&key)?) }
         })?;
         loaded.gone.store(gone, Ordering::SeqCst);
@@ -89,7 +89,7 @@ impl Wallet {
         if keypair.xonly() != key {
             return Err(corrupt("key index of a channel").into());
         }
-        let (gone, restored) = self.store.read::<_, WalletError>(|db| {
+        let (gone, restored) = self.store.read::<_, Box<WalletError>>(|db| {
             Ok((db.meta(&gone_key(&channel.id))?.is_some(), is_restored(db, &channel.id)?))
         })?;
         let [gone, restored] = [gone, restored].map(std::sync::atomic::AtomicBool::new);
@@ -129,7 +129,7 @@ impl LoadedChannel {
     /// Refuses new money in a VTXO that the operator's books show spent or swept.
     pub fn check_not_gone(&self) -> Result<()> {
         match self.gone.load(std::sync::atomic::Ordering::SeqCst) {
-            true => Err(WalletError::AlreadySpent { channel_id: self.channel.id, spent_by: None }),
+            true => Err(Box::new(WalletError::AlreadySpent { channel_id: self.channel.id, spent_by: None })),
             false => Ok(()),
         }
     }
@@ -170,7 +170,7 @@ impl LoadedChannel {
         let close_by = self.deadlines(now, cutoff).close_by;
         let moment = now.latest(self.unit());
         if moment >= close_by {
-            return Err(WalletError::PastCloseBy { channel_id: self.channel.id, close_by, now: moment });
+            return Err(Box::new(WalletError::PastCloseBy { channel_id: self.channel.id, close_by, now: moment }));
         }
         Ok(())
     }

@@ -127,7 +127,7 @@ impl Wallet {
     /// itself ([`Wallet::idle`] waits for it). Two calls at once run one after the other; payments are not held up.
     pub async fn maintain(&self) -> Result<MaintenanceReport> {
         let deadline = Instant::now() + RUN_LIMIT;
-        let Ok(_turn) = timeout_at(deadline, self.maintaining.lock()).await else { return Err(still_running()) };
+        let Ok(_turn) = timeout_at(deadline, self.maintaining.lock()).await else { return Err(Box::new(still_running())) };
         let before = self.states()?;
         let (flows, tried) = self.flows_under_way()?;
         let mut run = Run {
@@ -181,14 +181,14 @@ impl Wallet {
     }
 
     fn states(&self) -> Result<HashMap<ChannelId, ChannelState>> {
-        let rows = self.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
+        let rows = self.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
         Ok(rows.into_iter().map(|row| (row.record.id, row.hot.state)).collect())
     }
 
     /// How many flows are under way, and whether there are proposals whose opening was tried: its batch may have been
     /// published all the same.
     fn flows_under_way(&self) -> Result<(usize, bool)> {
-        let flows = self.store.read::<_, WalletError>(|db| Ok(db.flows()?))?;
+        let flows = self.store.read::<_, Box<WalletError>>(|db| Ok(db.flows()?))?;
         // Exits are counted apart: they take as long as the chain does.
         let others = flows.iter().filter(|flow| flow.kind != FlowKind::Exit);
         let (proposed, running): (Vec<_>, Vec<_>) = others.partition(|flow| flow.step == super::propose::PROPOSED);
@@ -201,7 +201,7 @@ impl Run {
         match result {
             Ok(done) => Some(done),
             Err(error) => {
-                self.errors.push(MaintenanceError { task, channel_id, error });
+                self.errors.push(MaintenanceError { task, channel_id, error: *error });
                 None
             }
         }
@@ -227,7 +227,7 @@ impl Run {
 
     async fn look(&mut self) -> Result<()> {
         let Some(tip) = self.tip else { return Ok(()) };
-        let mut rows = self.wallet.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
+        let mut rows = self.wallet.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
         // What is being left is looked at by its exit.
         rows.retain(|row| !has_ended(row) && row.hot.state != ChannelState::Exiting);
         rows.sort_by_key(|row| row.record.expiry);
@@ -247,7 +247,7 @@ impl Run {
     async fn leave_late(&mut self) -> Result<()> {
         let Some(tip) = self.tip.filter(|_| !self.late.is_empty()) else { return Ok(()) };
         let late = std::mem::take(&mut self.late);
-        let mut rows = self.wallet.store.read::<_, WalletError>(|db| {
+        let mut rows = self.wallet.store.read::<_, Box<WalletError>>(|db| {
             late.iter().filter_map(|id| db.channel(id).transpose()).map(|row| Ok(row?)).collect::<Result<Vec<_>>>()
         })?;
         rows.retain(|row| !has_ended(row) && row.hot.state != ChannelState::Exiting);
@@ -285,7 +285,7 @@ impl Run {
     fn begin_missing_exits(&mut self) -> Result<()> {
         let wallet = self.wallet.clone();
         let under_way: HashSet<ChannelId> = wallet.exits()?.into_iter().filter_map(|exit| exit.channel_id).collect();
-        let rows = wallet.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
+        let rows = wallet.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
         let is_left = |row: &ChannelRow| row.hot.state == ChannelState::Exiting && !under_way.contains(&row.record.id);
         for row in rows.iter().filter(|row| is_left(row)) {
             let begun = wallet.begin_exit(&row.record.id, ExitReason::Unrolled);
@@ -299,7 +299,7 @@ impl Run {
         if !self.operator {
             return Ok(());
         }
-        let mut rows = self.wallet.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
+        let mut rows = self.wallet.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
         rows.retain(|row| is_waiting(row) && !self.begun.contains(&row.record.id));
         rows.sort_by_key(|row| row.record.expiry);
         for row in rows {
@@ -329,7 +329,7 @@ impl Run {
                     self.note(MaintenanceTask::Exit, Some(id), left);
                     self.leave().await?;
                 }
-                _ => self.errors.push(MaintenanceError { task, channel_id: Some(id), error }),
+                _ => self.errors.push(MaintenanceError { task, channel_id: Some(id), error: *error }),
             }
         }
         Ok(())
@@ -344,7 +344,7 @@ impl Run {
         let wallet = &self.wallet;
         let (id, now) = (row.record.id, wallet.now());
         let loaded = wallet.loaded(&id)?;
-        let begun = |flow: [u8; 32]| wallet.store.read::<_, WalletError>(|db| Ok(db.flow(&flow)?.is_some()));
+        let begun = |flow: [u8; 32]| wallet.store.read::<_, Box<WalletError>>(|db| Ok(db.flow(&flow)?.is_some()));
         match row.hot.role {
             // One that was interrupted goes on, whatever the chain server does.
             Role::Receiver if row.hot.state == ChannelState::Closing => {
@@ -414,7 +414,7 @@ impl Run {
     async fn keep(&mut self, coins: Option<&[Coin]>) -> usize {
         let Some(coins) = coins else { return 0 };
         let until = (Instant::now() + COINS_LIMIT).min(self.deadline);
-        let kept = timeout_at(until, self.wallet.keep_branches(coins)).await.unwrap_or_else(|_| Err(still_running()));
+        let kept = timeout_at(until, self.wallet.keep_branches(coins)).await.unwrap_or_else(|_| Err(Box::new(still_running())));
         self.note(MaintenanceTask::Keep, None, kept).unwrap_or(0)
     }
 
@@ -422,12 +422,12 @@ impl Run {
     /// for good when the call that finalizes it is dropped.
     async fn to_its_end<T: Send + 'static>(&self, flow: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
         if Instant::now() >= self.deadline {
-            return Err(still_running());
+            return Err(Box::new(still_running()));
         }
         match timeout_at(self.deadline, tokio::spawn(flow)).await {
             Ok(Ok(done)) => done,
-            Ok(Err(_)) => Err(WalletError::Closed),
-            Err(_) => Err(still_running()),
+            Ok(Err(_)) => Err(Box::new(WalletError::Closed)),
+            Err(_) => Err(Box::new(still_running())),
         }
     }
 }

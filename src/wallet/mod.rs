@@ -173,7 +173,7 @@ impl Wallet {
         };
         net::check_network(config.network, &info)?;
         let binding = Binding { fingerprint, network: config.network, operator: info.signer };
-        let seen = store.write::<_, WalletError>(|db| {
+        let seen = store.write::<_, Box<WalletError>>(|db| {
             match db.binding()? {
                 // The operator may have changed its key since; whose wallet it is may not change.
                 Some(stored) => db.bind(&Binding { operator: stored.operator, ..binding })?,

@@ -42,7 +42,7 @@ impl Net {
                 || is_loopback(url)
                 || tor && is_onion(url);
             if url.len() > 512 || !(url.starts_with("https://") || plain) {
-                return Err(invalid(url, "it must begin with https:// (http:// only on regtest or to this machine)"));
+                return Err(Box::new(invalid(url, "it must begin with https:// (http:// only on regtest or to this machine)")));
             }
         }
         Ok(Self {
@@ -77,7 +77,7 @@ impl Wallet {
         if cached.is_none() {
             *cached = stored_info(&self.store)?.map(Arc::new);
         }
-        cached.clone().ok_or(WalletError::NotFound)
+        cached.clone().ok_or(Box::new(WalletError::NotFound))
     }
 
     /// Asks the operator again, and keeps the answer for when it is away.
@@ -97,7 +97,7 @@ pub(super) fn check_network(expected: Network, info: &OperatorInfo) -> Result<()
 
 pub(super) fn store_info(store: &Store, info: &OperatorInfo) -> Result<()> {
     let json = info_json(info)?;
-    if store.read::<_, WalletError>(|db| Ok(db.meta(INFO_KEY)?))?.as_ref() == Some(&json) {
+    if store.read::<_, Box<WalletError>>(|db| Ok(db.meta(INFO_KEY)?))?.as_ref() == Some(&json) {
         return Ok(());
     }
     store.write(|db| put_info(db, info))
@@ -108,7 +108,7 @@ pub(super) fn put_info(db: &Db<'_>, info: &OperatorInfo) -> Result<()> {
 }
 
 fn info_json(info: &OperatorInfo) -> Result<Vec<u8>> {
-    serde_json::to_vec(info).map_err(|_| WalletError::CorruptFlow { what: "the operator's info" })
+    Ok(serde_json::to_vec(info).map_err(|_| WalletError::CorruptFlow { what: "the operator's info" })?)
 }
 
 pub(super) fn stored_info(store: &Store) -> Result<Option<OperatorInfo>> {
@@ -117,8 +117,8 @@ pub(super) fn stored_info(store: &Store) -> Result<Option<OperatorInfo>> {
 
 pub(super) fn stored(db: &Db<'_>) -> Result<Option<OperatorInfo>> {
     let json = db.meta(INFO_KEY)?;
-    json.map(|json| serde_json::from_slice(&json).map_err(|_| WalletError::CorruptFlow { what: "the operator's info" }))
-        .transpose()
+    let info = json.map(|json| serde_json::from_slice(&json)).transpose();
+    Ok(info.map_err(|_| WalletError::CorruptFlow { what: "the operator's info" })?)
 }
 
 /// Plain http that does not leave this machine.

@@ -29,7 +29,7 @@ impl Wallet {
     /// How long until a VTXO must be renewed, in seconds: a day or so before it expires.
     pub(super) fn expires_in(&self, coin: &Coin, info: &OperatorInfo) -> u64 {
         let unit = info.unit();
-        let known = self.store.read::<_, WalletError>(|db| Ok(db.batch_expiry()?)).ok().flatten();
+        let known = self.store.read::<_, Box<WalletError>>(|db| Ok(db.batch_expiry()?)).ok().flatten();
         let length = known.map_or_else(|| assumed_batch_expiry(unit), |expiry| expiry.value());
         // In blocks arkd counts a second a block.
         // By the chain as far as it is known: a clock that was wrong once renews nothing.
@@ -57,7 +57,7 @@ impl Wallet {
         }
         moments.extend(errors.iter().map(|failed| now + if passes(&failed.error) { RETRY } else { RETRY_LATER }));
         moments.extend(self.exits()?.iter().map(|exit| self.exit_moment(exit)));
-        let rows = self.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
+        let rows = self.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
         for row in rows.into_iter().filter(|row| !has_ended(row)) {
             let closed = self.closed_moment(&row)?;
             match self.channel_info(row) {

@@ -123,7 +123,7 @@ impl AnswerData {
     /// The operator's signatures, checked again: what the database says is not believed either.
     pub fn signatures(&self, job: &Job) -> Result<OperatorSignatures> {
         let parse = |text: &String| -> Result<Psbt> {
-            text.parse().map_err(|_| WalletError::CorruptFlow { what: "a submit answer" })
+            Ok(text.parse().map_err(|_| WalletError::CorruptFlow { what: "a submit answer" })?)
         };
         let checkpoints = self.checkpoints.iter().map(parse).collect::<Result<Vec<_>>>()?;
         Ok(job.tx.check_answer(&parse(&self.ark)?, &checkpoints, job.operator)?)
@@ -271,7 +271,7 @@ impl Wallet {
         if flow.step == step::ANSWERED {
             is_final = match self.ending(operator, &job).await? {
                 Ending::Open => false,
-                Ending::Claimed => return Err(WalletError::OutcomeUnknown { ark_txid }),
+                Ending::Claimed => return Err(Box::new(WalletError::OutcomeUnknown { ark_txid })),
                 Ending::Proven(_) => true,
             };
         }
@@ -281,7 +281,7 @@ impl Wallet {
             data.answer = Some(AnswerData::of(&answer));
             let signed = job.signed(&answer.signatures)?;
             let now = self.timestamp();
-            self.store.write::<_, WalletError>(|db| {
+            self.store.write::<_, Box<WalletError>>(|db| {
                 db.update_flow(&id, step::BUILT, step::ANSWERED, &encode(&data)?, now)?;
                 if let Some(channel) = channel_id(&data)? {
                     db.set_submit_answer(&channel, &encode(&signed)?)?;
@@ -332,16 +332,16 @@ impl Wallet {
             Ok(None) => {}
             // A pending transaction would have been shown: there is none.
             Err(refused) if is_clean_refusal(&refused) => {}
-            Err(unusable) if unusable.is_transport() => return Err(WalletError::OutcomeUnknown { ark_txid }),
+            Err(unusable) if unusable.is_transport() => return Err(Box::new(WalletError::OutcomeUnknown { ark_txid })),
             Err(unusable) => return Err(unusable.into()),
         }
         match self.ending(operator, job).await? {
             Ending::Proven(answer) => return Ok((*answer, true)),
-            Ending::Claimed => return Err(WalletError::OutcomeUnknown { ark_txid }),
+            Ending::Claimed => return Err(Box::new(WalletError::OutcomeUnknown { ark_txid })),
             Ending::Open => {}
         }
         if error.is_transport() {
-            return Err(WalletError::OutcomeUnknown { ark_txid });
+            return Err(Box::new(WalletError::OutcomeUnknown { ark_txid }));
         }
         self.end_refused(flow)?;
         Err(error.into())
@@ -378,24 +378,24 @@ impl Wallet {
             match self.ending(operator, job).await {
                 Ok(Ending::Proven(_)) => return Ok(()),
                 Ok(Ending::Open | Ending::Claimed) => {}
-                Err(_) => return Err(WalletError::OutcomeUnknown { ark_txid }),
+                Err(_) => return Err(Box::new(WalletError::OutcomeUnknown { ark_txid })),
             }
         }
         if error.is_transport() {
-            return Err(WalletError::OutcomeUnknown { ark_txid });
+            return Err(Box::new(WalletError::OutcomeUnknown { ark_txid }));
         }
         let now = self.timestamp();
         match data.refused_at {
             Some(first) if now >= first.saturating_add(SECOND_LOOK) => {
-                Err(WalletError::FinalizeFailed { ark_txid, why: error.to_string() })
+                Err(Box::new(WalletError::FinalizeFailed { ark_txid, why: error.to_string() }))
             }
-            Some(_) => Err(WalletError::OutcomeUnknown { ark_txid }),
+            Some(_) => Err(Box::new(WalletError::OutcomeUnknown { ark_txid })),
             None => {
                 let data = OffchainData { refused_at: Some(now), ..data.clone() };
-                self.store.write::<_, WalletError>(|db| {
+                self.store.write::<_, Box<WalletError>>(|db| {
                     Ok(db.update_flow(&flow.id, step::ANSWERED, step::ANSWERED, &encode(&data)?, now)?)
                 })?;
-                Err(WalletError::OutcomeUnknown { ark_txid })
+                Err(Box::new(WalletError::OutcomeUnknown { ark_txid }))
             }
         }
     }

@@ -38,27 +38,27 @@ impl Wallet {
             // What an earlier try came to must be known before its coins go into another batch.
             (FlowKind::OpenPayer, PROPOSED) => match self.find_opened(&flow, Role::Payer).await? {
                 Found::Channel(id) => return Ok(id),
-                Found::Unconfirmed(txid) => return Err(WalletError::BatchUndecided { txid }),
+                Found::Unconfirmed(txid) => return Err(Box::new(WalletError::BatchUndecided { txid })),
                 Found::Nothing => {}
             },
             // Interrupted: go on from where it was, for as long as the new Accept allows.
             (FlowKind::OpenPayer, step @ (step::REGISTERING | step::READY)) => {
                 let now = self.timestamp();
                 self.store
-                    .write::<_, WalletError>(|db| Ok(db.update_flow(&id, step, step, &encode(&data)?, now)?))?;
+                    .write::<_, Box<WalletError>>(|db| Ok(db.update_flow(&id, step, step, &encode(&data)?, now)?))?;
                 let undecided = data.latest_attempt();
                 let flow = Flow { data: encode(&data)?, ..flow };
                 return self.continue_opening(&flow).await?.ok_or(match undecided {
-                    Some(txid) => WalletError::BatchUndecided { txid },
-                    None => WalletError::NotFound,
+                    Some(txid) => Box::new(WalletError::BatchUndecided { txid }),
+                    None => Box::new(WalletError::NotFound),
                 });
             }
-            _ => return Err(WalletError::NotFound),
+            _ => return Err(Box::new(WalletError::NotFound)),
         }
         offer.terms.check(&info, self.now().unix())?;
         info.checkpoint.check(info.network, &info.forfeit_key)?;
         let coins: Vec<OutPoint> = data.inputs.iter().map(|input| input.outpoint).collect();
-        self.store.write::<_, WalletError>(|db| {
+        self.store.write::<_, Box<WalletError>>(|db| {
             db.update_flow(&id, PROPOSED, step::REGISTERING, &encode(&data)?, self.timestamp())?;
             Ok(db.lock_coins(&id, &coins)?)
         })?;
@@ -86,7 +86,7 @@ impl Wallet {
                 continue;
             }
             if let Some(why) = silence(&error) {
-                error = WalletError::NotOpened { why };
+                error = Box::new(WalletError::NotOpened { why });
             }
             self.fail_opening(id, &data, &error).await?;
             return Err(error);
@@ -97,7 +97,7 @@ impl Wallet {
     pub(super) async fn fail_opening(&self, id: [u8; 32], data: &BatchData, error: &WalletError) -> Result<()> {
         let _ = self.delete_intents(data).await;
         let event = EventKind::OpeningFailed { offer_id: id.to_lower_hex_string(), why: error.to_string() };
-        self.store.write::<_, WalletError>(|db| {
+        self.store.write::<_, Box<WalletError>>(|db| {
             db.update_flow(&id, step::REGISTERING, PROPOSED, &encode(data)?, self.timestamp())?;
             db.unlock_coins(&id)?;
             self.push_event(db, None, &event)
@@ -109,7 +109,7 @@ impl Wallet {
     /// The batch is done: the channel is stored, and its journal entry gone, in one transaction.
     pub(super) fn complete_opening(&self, id: [u8; 32], outcome: &OutcomeData, role: Role) -> Result<ChannelId> {
         let funding = *outcome.leaves.first().ok_or(WalletError::CorruptFlow { what: "an opening" })?;
-        let flow = match self.store.read::<_, WalletError>(|db| Ok((db.flow(&id)?, db.channel_at(&funding)?)))? {
+        let flow = match self.store.read::<_, Box<WalletError>>(|db| Ok((db.flow(&id)?, db.channel_at(&funding)?)))? {
             (_, Some(known)) => return Ok(known.record.id),
             (flow, None) => flow.ok_or(WalletError::NotFound)?,
         };
@@ -186,7 +186,7 @@ impl Wallet {
             (step::REGISTERING, _) => {
                 match self.find_opened(flow, Role::Payer).await? {
                     Found::Channel(id) => return Ok(Some(id)),
-                    Found::Unconfirmed(txid) => return Err(WalletError::BatchUndecided { txid }),
+                    Found::Unconfirmed(txid) => return Err(Box::new(WalletError::BatchUndecided { txid })),
                     Found::Nothing => {}
                 }
                 // The session before the interruption is abandoned; its nonces are gone with the process.
@@ -206,7 +206,7 @@ impl Wallet {
         }
         let error = WalletError::NotOpened { why: "the accept has ended; ask for a new one".into() };
         self.fail_opening(id, &data, &error).await?;
-        Err(error)
+        Err(Box::new(error))
     }
 
     /// Whether a batch that nobody knows of after so long counts as failed: five sessions.

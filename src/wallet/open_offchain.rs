@@ -51,7 +51,7 @@ impl Wallet {
         let mut coins = self.vtxo_coins().await?;
         coins.retain(|coin| coin.kind == CoinKind::Settled);
         if coins.is_empty() {
-            return Err(WalletError::NeedsSettledVtxos { limit: MAX_FUNDING_INPUTS });
+            return Err(Box::new(WalletError::NeedsSettledVtxos { limit: MAX_FUNDING_INPUTS }));
         }
         // Those that live longest first: the channel expires with the first of its inputs.
         let batch_expiry = self.expected_expiry(info.unit(), &coins)?;
@@ -89,7 +89,7 @@ impl Wallet {
         let operator = self.net.operator().await?;
         let (mut levels, mut nodes) = (0, 1);
         for outpoint in inputs {
-            let stored = self.store.read::<_, WalletError>(|db| Ok(db.branch(&outpoint)?))?;
+            let stored = self.store.read::<_, Box<WalletError>>(|db| Ok(db.branch(&outpoint)?))?;
             let branch = match stored {
                 Some(branch) => branch,
                 None => operator.branch_of(outpoint).await?,
@@ -131,7 +131,7 @@ impl Wallet {
         }
         let (capacity, limit) = (offer.terms.capacity, self.config.max_preconfirmed);
         if capacity > limit {
-            return Err(WalletError::PreconfirmedTooLarge { capacity, limit });
+            return Err(Box::new(WalletError::PreconfirmedTooLarge { capacity, limit }));
         }
         let verified = self.verify_funding(&offer.terms, outpoint).await?;
         let now = self.now();
@@ -143,7 +143,7 @@ impl Wallet {
     /// The offer of a channel that this wallet funded off chain, to be handed to the receiver: also when proposing was
     /// interrupted and [`Wallet::resume`] finished it.
     pub fn offer(&self, id: &ChannelId) -> Result<Offer> {
-        let text = self.store.read::<_, WalletError>(|db| Ok(db.meta(&offer_key(id))?))?;
+        let text = self.store.read::<_, Box<WalletError>>(|db| Ok(db.meta(&offer_key(id))?))?;
         let text = String::from_utf8(text.ok_or(WalletError::NotFound)?);
         Ok(Offer::parse(&text.map_err(|_| WalletError::CorruptFlow { what: "an offer" })?)?)
     }

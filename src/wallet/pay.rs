@@ -45,7 +45,7 @@ impl Wallet {
 
     fn add_payment(&self, id: &ChannelId, amount: Amount, payment_id: &str, memo: Option<&str>) -> Result<Payment> {
         if payment_id.is_empty() || payment_id.len() > MAX_PAYMENT_ID {
-            return Err(WalletError::InvalidPaymentId { limit: MAX_PAYMENT_ID });
+            return Err(Box::new(WalletError::InvalidPaymentId { limit: MAX_PAYMENT_ID }));
         }
         check_memo(memo)?;
         let loaded = self.loaded(id)?;
@@ -69,7 +69,7 @@ impl Wallet {
             let state = PayerState { update: hot.update, high: hot.high };
             let amount = state.next(loaded.record.capacity, &limits(&info), amount)?;
             let (update, authorisation) = self.sign_update(db, &loaded, &hot, &info, state, amount, Some(&ring))?;
-            Ok::<_, WalletError>(loaded.payment(update, authorisation, memo, false))
+            Ok::<_, Box<WalletError>>(loaded.payment(update, authorisation, memo, false))
         })?;
         self.events.ring();
         Ok(payment)
@@ -164,7 +164,7 @@ impl Wallet {
                 db.put_update(&id, &update, caught_up.high, Some(&ring), None)?;
             }
             loaded.caught_up(db)?;
-            Ok::<_, WalletError>(caught_up.base())
+            Ok::<_, Box<WalletError>>(caught_up.base())
         })?;
         self.unload_restored(&loaded);
         Ok(base)
@@ -208,7 +208,7 @@ impl LoadedChannel {
 
     pub fn check_role(&self, needed: Role) -> Result<()> {
         let role = self.record.role;
-        if role == needed { Ok(()) } else { Err(WalletError::WrongRole { channel_id: self.channel.id, role }) }
+        if role == needed { Ok(()) } else { Err(Box::new(WalletError::WrongRole { channel_id: self.channel.id, role })) }
     }
 }
 
@@ -217,7 +217,7 @@ pub(super) fn require_open(hot: &HotRow) -> Result<()> {
     if hot.state == ChannelState::Open {
         return Ok(());
     }
-    Err(WalletError::WrongState { channel_id: hot.id, state: hot.state, what: "a payment" })
+    Err(Box::new(WalletError::WrongState { channel_id: hot.id, state: hot.state, what: "a payment" }))
 }
 
 pub(super) fn check_memo(memo: Option<&str>) -> Result<()> {

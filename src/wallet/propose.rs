@@ -101,7 +101,7 @@ impl Wallet {
             created_at: now,
             updated_at: now,
         };
-        self.store.write::<_, WalletError>(|db| Ok(db.insert_flow(&flow)?))?;
+        self.store.write::<_, Box<WalletError>>(|db| Ok(db.insert_flow(&flow)?))?;
         Ok(Proposal { offer, fee, channel_id: None })
     }
 
@@ -142,7 +142,7 @@ impl Wallet {
             return Ok((data, offer, fee));
         }
         let available = sum(coins.iter().filter(|coin| !coin.locked).map(|coin| coin.amount));
-        Err(WalletError::InsufficientFunds { needed, available })
+        Err(Box::new(WalletError::InsufficientFunds { needed, available }))
     }
 
     /// The coins a kind of funding may use.
@@ -164,7 +164,7 @@ impl Wallet {
 
     /// How long the operator's batches live: as learned from one, else from an own VTXO, else seven days.
     pub(super) fn expected_expiry(&self, unit: Unit, coins: &[Coin]) -> Result<u64> {
-        if let Some(known) = self.store.read::<_, WalletError>(|db| Ok(db.batch_expiry()?))? {
+        if let Some(known) = self.store.read::<_, Box<WalletError>>(|db| Ok(db.batch_expiry()?))? {
             return Ok(known.value());
         }
         let seen = coins.iter().filter(|coin| coin.kind == CoinKind::Settled && coin.expires_at > coin.created_at);
@@ -238,10 +238,10 @@ impl Wallet {
         self.store.write(|db| {
             let flow = db.flow(offer_id)?.ok_or(WalletError::NotFound)?;
             if flow.kind != FlowKind::OpenPayer || flow.step != PROPOSED {
-                return Err(WalletError::NotFound);
+                return Err(WalletError::NotFound.into());
             }
             if let Some(txid) = decode::<BatchData>(&flow)?.latest_attempt() {
-                return Err(WalletError::BatchUndecided { txid });
+                return Err(WalletError::BatchUndecided { txid }.into());
             }
             Ok(db.delete_flow(offer_id)?)
         })

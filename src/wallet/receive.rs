@@ -76,7 +76,7 @@ impl Wallet {
     /// in the order of the updates; one that is refused does not keep the others from counting.
     pub fn receive_many(&self, messages: &[UpdateMessage]) -> Result<Vec<Result<Received>>> {
         if messages.len() > MAX_BATCH {
-            return Err(WalletError::TooMany { limit: MAX_BATCH });
+            return Err(Box::new(WalletError::TooMany { limit: MAX_BATCH }));
         }
         let info = self.info()?;
         let verified = self.verify_all(messages, &info);
@@ -84,13 +84,13 @@ impl Wallet {
             let mut answers = Vec::with_capacity(messages.len());
             for (message, verified) in messages.iter().zip(verified) {
                 let answer = verified.and_then(|verified| self.take(db, message, verified, &info));
-                match answer {
-                    // A failing disk fails the whole transaction: nothing was taken.
-                    Err(WalletError::Store(error)) if error.is_fatal() => return Err(WalletError::Store(error)),
-                    answer => answers.push(answer),
+                // A failing disk fails the whole transaction: nothing was taken.
+                if answer.as_ref().is_err_and(|error| error.is_fatal()) {
+                    return answer.map(|_| Vec::new());
                 }
+                answers.push(answer);
             }
-            Ok::<_, WalletError>(answers)
+            Ok::<_, Box<WalletError>>(answers)
         })?;
         self.events.ring();
         messages.iter().zip(&answers).for_each(|(message, answer)| Self::told(message, answer));
@@ -112,7 +112,7 @@ impl Wallet {
                 .collect();
             // A worker that panicked answers for its share with errors; nothing of it is taken.
             let join = |(count, worker): (usize, std::thread::ScopedJoinHandle<'_, Vec<Result<Verified>>>)| {
-                worker.join().unwrap_or_else(|_| (0..count).map(|_| Err(WalletError::NotFound)).collect())
+                worker.join().unwrap_or_else(|_| (0..count).map(|_| Err(WalletError::NotFound.into())).collect())
             };
             workers.into_iter().flat_map(join).collect()
         })
@@ -242,7 +242,7 @@ impl Wallet {
         // Another process may know better.
         match net::stored(db)? {
             Some(info) if info.checkpoint == incoming.script => Ok(()),
-            _ => Err(WalletError::ReauthorisationNeeded { channel_id: incoming.update.channel_id }),
+            _ => Err(Box::new(WalletError::ReauthorisationNeeded { channel_id: incoming.update.channel_id })),
         }
     }
 
@@ -252,7 +252,7 @@ impl Wallet {
         let blind_seconds = self.now().wall.saturating_sub(hot.last_watch);
         if blind_seconds > max_blind_seconds {
             let channel_id = loaded.channel.id;
-            return Err(WalletError::Blind { channel_id, blind_seconds, max_blind_seconds });
+            return Err(Box::new(WalletError::Blind { channel_id, blind_seconds, max_blind_seconds }));
         }
         Ok(())
     }

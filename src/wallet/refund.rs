@@ -44,23 +44,23 @@ impl Wallet {
     /// Drives a refund that has begun, and says what a refusal means for the channel.
     pub(super) async fn drive_refund(&self, loaded: &LoadedChannel) -> Result<Txid> {
         let id = loaded.channel.id;
-        match self.drive_offchain(refund_flow(&id)).await {
+        match self.drive_offchain(refund_flow(&id)).await.map_err(|error| *error) {
             Err(WalletError::Operator(error)) if error.is(code::FORFEIT_CLOSURE_LOCKED) => {
                 let locktime = u64::from(loaded.channel.terms.locktime.to_consensus_u32());
                 let now = self.now().on_chain(loaded.unit());
-                Err(WalletError::LocktimeNotReached { channel_id: id, locktime, now })
+                Err(Box::new(WalletError::LocktimeNotReached { channel_id: id, locktime, now }))
             }
             Err(WalletError::Operator(error)) if error.is(code::VTXO_ALREADY_SPENT) => {
                 let report = self.look_at_channel(&id, true).await?;
-                Err(WalletError::AlreadySpent { channel_id: id, spent_by: report.spent_by })
+                Err(Box::new(WalletError::AlreadySpent { channel_id: id, spent_by: report.spent_by }))
             }
             Err(WalletError::Operator(error)) if error.is(code::VTXO_ALREADY_UNROLLED) => {
-                Err(WalletError::Unrolled { channel_id: id })
+                Err(Box::new(WalletError::Unrolled { channel_id: id }))
             }
             Err(WalletError::Operator(error)) if error.is(code::VTXO_RECOVERABLE) => {
                 self.take_back_after_refusal(loaded, error.into()).await
             }
-            other => other,
+            other => Ok(other?),
         }
     }
 
@@ -69,13 +69,13 @@ impl Wallet {
         let id = &loaded.channel.id;
         let state = self.store.read(|db| db.hot(id))?.ok_or(WalletError::NotFound)?.state;
         if !REFUNDABLE.contains(&state) {
-            return Err(WalletError::WrongState { channel_id: *id, state, what: "a refund" });
+            return Err(Box::new(WalletError::WrongState { channel_id: *id, state, what: "a refund" }));
         }
         let now = self.observe().await?.on_chain(loaded.unit());
         let locktime = u64::from(loaded.channel.terms.locktime.to_consensus_u32());
         // As arkd compares: with the tip's height or its median time past.
         if now < locktime {
-            return Err(WalletError::LocktimeNotReached { channel_id: *id, locktime, now });
+            return Err(Box::new(WalletError::LocktimeNotReached { channel_id: *id, locktime, now }));
         }
         Ok(())
     }
@@ -130,7 +130,7 @@ impl Wallet {
         let release = db.flow(&release_flow(id))?;
         let taken = release.as_ref().is_some_and(|flow| flow.step != super::offchain::step::REFUSED);
         if taken || !REFUNDABLE.contains(&state) {
-            return Err(WalletError::WrongState { channel_id: *id, state, what: "a refund" });
+            return Err(Box::new(WalletError::WrongState { channel_id: *id, state, what: "a refund" }));
         }
         db.delete_flow(&release_flow(id))?;
         Ok(db.insert_flow(flow)?)

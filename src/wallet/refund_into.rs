@@ -58,7 +58,7 @@ impl Wallet {
         let change =
             whole.checked_sub(capacity).ok_or(WalletError::InsufficientFunds { needed: capacity, available: whole })?;
         if change > Amount::ZERO && change < info.min_amount() {
-            return Err(WalletError::AmountTooSmall { amount: change, minimum: info.min_amount() });
+            return Err(Box::new(WalletError::AmountTooSmall { amount: change, minimum: info.min_amount() }));
         }
         let (key_index, payer) = self.store.write(|db| self.fresh_party(db, info, KeyUse::Payer))?;
         // The new VTXO expires with the old one, and its branch is longer.

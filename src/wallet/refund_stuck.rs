@@ -50,7 +50,7 @@ impl Wallet {
             self.insert_channel(db, &channel, &record, ChannelState::Open)?;
             db.set_state(&id, &REFUNDABLE, ChannelState::Refunded)?;
             db.set_result(&id, &ChannelResult { txid, outpoint: change })?;
-            Ok::<_, WalletError>(db.delete_flow(&flow.id)?)
+            Ok::<_, Box<WalletError>>(db.delete_flow(&flow.id)?)
         })?;
         self.events.ring();
         Ok(Some(channel.id))

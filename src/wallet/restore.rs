@@ -93,11 +93,11 @@ impl Wallet {
         let info = match (operator, &backup) {
             (Some(operator), _) => operator.info(),
             (None, Some(backup)) => Arc::new(backup.info.clone()),
-            (None, None) => return Err(WalletError::NotFound),
+            (None, None) => return Err(Box::new(WalletError::NotFound)),
         };
         check_network(config.network, &info)?;
         if backup.as_ref().is_some_and(|backup| !same_operator(backup, &info)) {
-            return Err(WalletError::OtherBackup { what: "operator" });
+            return Err(Box::new(WalletError::OtherBackup { what: "operator" }));
         }
         let mut scan = Scan { keys: &keys, info: &info, known: Vec::new(), given_out: 0, whole: false };
         match &backup {
@@ -134,7 +134,7 @@ impl Wallet {
 /// A server that answers slowly does not hold up a restore for ever.
 async fn in_time(search: impl Future<Output = Result<()>>) -> Result<()> {
     let found = tokio::time::timeout(SEARCH_LIMIT, search).await;
-    found.unwrap_or(Err(WalletError::StillRunning { seconds: SEARCH_LIMIT.as_secs() }))
+    found.unwrap_or(Err(Box::new(WalletError::StillRunning { seconds: SEARCH_LIMIT.as_secs() })))
 }
 
 /// Decrypts and decodes a backup of this mnemonic and network.
@@ -142,7 +142,7 @@ pub(super) fn read(keys: &Keys, network: Network, text: &str) -> Result<StaticBa
     let plain = backup::open(&*keys.backup_key()?, text)?.ok_or(WalletError::OtherBackup { what: "mnemonic" })?;
     let backup = StaticBackup::decode(&plain)?;
     if backup.network != network || backup.info.network != network {
-        return Err(WalletError::OtherBackup { what: "network" });
+        return Err(Box::new(WalletError::OtherBackup { what: "network" }));
     }
     Ok(backup)
 }
@@ -188,7 +188,7 @@ fn store(
     let operator = backup.map_or(info.signer, |backup| backup.operator);
     let binding = Binding { fingerprint: keys.fingerprint()?, network: config.network, operator };
     let file = Store::open(&config.database)?;
-    let channels = file.write::<_, WalletError>(|db| {
+    let channels = file.write::<_, Box<WalletError>>(|db| {
         match db.binding()? {
             Some(stored) => db.bind(&Binding { operator: stored.operator, ..binding })?,
             None => db.bind(&binding)?,

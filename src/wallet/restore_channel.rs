@@ -16,7 +16,7 @@ pub(super) fn key_fits(keys: &Keys, channel: &ChannelBackup) -> Result<()> {
     };
     match keys.keypair(key_use, channel.key_index)?.xonly() == party.key {
         true => Ok(()),
-        false => Err(WalletError::OtherBackup { what: "mnemonic" }),
+        false => Err(Box::new(WalletError::OtherBackup { what: "mnemonic" })),
     }
 }
 

@@ -58,7 +58,7 @@ impl Wallet {
         let unspent: Vec<Vtxo> = found.vtxos.iter().filter(|vtxo| !vtxo.spent).cloned().collect();
         let kept = unspent.into_iter().map(|vtxo| async move {
             let kept = timeout_at(until, self.keep_branch(&vtxo)).await;
-            (vtxo.outpoint, kept.unwrap_or(Err(WalletError::StillRunning { seconds: LOOK_LIMIT.as_secs() })))
+            (vtxo.outpoint, kept.unwrap_or(Err(Box::new(WalletError::StillRunning { seconds: LOOK_LIMIT.as_secs() }))))
         });
         let kept: Vec<_> = futures_util::stream::iter(kept).buffer_unordered(AT_ONCE).collect().await;
         for (outpoint, kept) in kept {
@@ -68,7 +68,7 @@ impl Wallet {
         }
         let noted = timeout_at(until, self.note_spent_before(&found.vtxos)).await;
         // Maintenance goes on with it.
-        if let Err(error) = noted.unwrap_or_else(|_| Err(still_running())) {
+        if let Err(error) = noted.unwrap_or_else(|_| Err(Box::new(still_running()))) {
             note!(Warn, "restored: what was spent before is not all known: {error}");
         }
     }
@@ -76,7 +76,7 @@ impl Wallet {
     /// Coins of a backup that were spent after it was made: that surprises nobody, and they are not left any more.
     async fn note_spent_before(&self, vtxos: &[Vtxo]) -> Result<()> {
         let spent: Vec<&Vtxo> = vtxos.iter().filter(|vtxo| vtxo.spent).collect();
-        self.store.write::<_, WalletError>(|db| {
+        self.store.write::<_, Box<WalletError>>(|db| {
             spent.iter().try_for_each(|vtxo| Ok(db.coin_is_done(&vtxo.outpoint, false)?))
         })?;
         for vtxo in spent {
@@ -125,13 +125,13 @@ impl Wallet {
         let looked = async {
             let rows = self
                 .store
-                .read::<_, WalletError>(|db| ids.iter().map(|id| Ok(db.channel(id)?)).collect::<Result<Vec<_>>>())?;
+                .read::<_, Box<WalletError>>(|db| ids.iter().map(|id| Ok(db.channel(id)?)).collect::<Result<Vec<_>>>())?;
             let tip = self.observe_tip().await?;
             let ask_operator = self.fresh_info().await.is_ok();
             let rows = rows.into_iter().flatten().collect();
             let until = Instant::now() + LOOK_LIMIT;
             // What somebody has put on chain is answered at once; the rest is for maintenance.
-            Ok::<_, WalletError>(
+            Ok::<_, Box<WalletError>>(
                 self.look_and_answer(rows, &tip, ask_operator, until, |danger| danger.is_on_chain()).await?.0,
             )
         };
@@ -157,7 +157,7 @@ impl Wallet {
         let id = look.channel_id;
         let (row, waits) = self
             .store
-            .read::<_, WalletError>(|db| Ok((db.channel(&id)?.ok_or(WalletError::NotFound)?, is_restored(db, &id)?)))?;
+            .read::<_, Box<WalletError>>(|db| Ok((db.channel(&id)?.ok_or(WalletError::NotFound)?, is_restored(db, &id)?)))?;
         if look.unrolled {
             let waits = waits && row.hot.state == ChannelState::Open;
             if !(waits && self.note_left_before(&id).await?) {
@@ -174,7 +174,7 @@ impl Wallet {
     pub(super) async fn note_refunded_before(&self, loaded: &LoadedChannel, txid: Txid) -> Result<()> {
         let id = loaded.channel.id;
         let flow = super::refund::refund_flow(&id);
-        if self.store.read::<_, WalletError>(|db| Ok(db.flow(&flow)?.is_some()))? {
+        if self.store.read::<_, Box<WalletError>>(|db| Ok(db.flow(&flow)?.is_some()))? {
             return Ok(()); // That is a refund of today, which ends by itself.
         }
         let outputs = self.net.operator().await?.vtxos_by_outpoints(&[OutPoint::new(txid, 0)]).await?;
@@ -184,7 +184,7 @@ impl Wallet {
         {
             return Ok(());
         }
-        self.store.write::<_, WalletError>(|db| {
+        self.store.write::<_, Box<WalletError>>(|db| {
             db.set_state(&id, &[ChannelState::Open], ChannelState::Refunded)?;
             db.set_result(&id, &ChannelResult { txid, outpoint: Some(vtxo.outpoint) })?;
             unmark_restored(db, &id)
@@ -209,7 +209,7 @@ impl Wallet {
         };
         let Some(vout) = tx.output.iter().position(|output| output.script_pubkey == script) else { return Ok(false) };
         let result = ChannelResult { txid: spend.txid, outpoint: Some(OutPoint::new(spend.txid, vout as u32)) };
-        self.store.write::<_, WalletError>(|db| {
+        self.store.write::<_, Box<WalletError>>(|db| {
             db.set_state(id, &[ChannelState::Open], ChannelState::Settled)?;
             db.set_result(id, &result)?;
             unmark_restored(db, id)

@@ -30,7 +30,7 @@ pub(super) fn require_alive(hot: &HotRow) -> Result<()> {
     if matches!(hot.state, ChannelState::Confirming | ChannelState::Open) {
         return Ok(());
     }
-    Err(WalletError::WrongState { channel_id: hot.id, state: hot.state, what: "an update" })
+    Err(Box::new(WalletError::WrongState { channel_id: hot.id, state: hot.state, what: "an update" }))
 }
 
 impl LoadedChannel {
@@ -48,7 +48,7 @@ impl LoadedChannel {
     /// Refuses to sign for a side that does not know what was paid: a payer a payment, a receiver a release.
     pub fn check_caught_up(&self, db: &Db<'_>) -> Result<()> {
         if self.awaits_update(db)? {
-            return Err(WalletError::CatchUpNeeded { channel_id: self.channel.id });
+            return Err(Box::new(WalletError::CatchUpNeeded { channel_id: self.channel.id }));
         }
         Ok(())
     }

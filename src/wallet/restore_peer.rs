@@ -62,7 +62,7 @@ impl Wallet {
         let kind = self.kind_of(&side, &verified)?;
         let (capacity, limit) = (offer.terms.capacity, self.config.max_preconfirmed);
         if side.role == Role::Receiver && kind == FundingKind::Offchain && capacity > limit {
-            return Err(WalletError::PreconfirmedTooLarge { capacity, limit });
+            return Err(Box::new(WalletError::PreconfirmedTooLarge { capacity, limit }));
         }
         let record = ChannelRecord {
             id,
@@ -85,7 +85,7 @@ impl Wallet {
             db.put_branch(&outpoint, &verified.branch)?;
             self.insert_channel(db, &channel, &record, ChannelState::Open)?;
             mark_restored(db, &id)?;
-            Ok::<_, WalletError>(db.set_last_watch(&id, self.watched_at())?)
+            Ok::<_, Box<WalletError>>(db.set_last_watch(&id, self.watched_at())?)
         })?;
         note!(Info, "channel {id}: recovered as {}", side.role);
         Ok(id)
@@ -94,14 +94,14 @@ impl Wallet {
     /// Which side this wallet is. The payouts must be its own: the VTXO does not commit to them, and an update for others
     /// would be money for somebody else.
     fn side_of(&self, terms: &ChannelTerms, info: &OperatorInfo) -> Result<Side> {
-        let end = self.store.read::<_, WalletError>(|db| Ok(db.coming_key_index()?))?.saturating_add(INDEXES_AHEAD);
+        let end = self.store.read::<_, Box<WalletError>>(|db| Ok(db.coming_key_index()?))?.saturating_add(INDEXES_AHEAD);
         let mine = [(KeyUse::Receiver, Role::Receiver, terms.receiver), (KeyUse::Payer, Role::Payer, terms.payer)];
         for (key_use, role, party) in mine {
             let Some(key_index) = self.keys.index_of(key_use, &party.key, end)? else { continue };
             let delay = self.payout_delay(&party, key_index, terms, info)?;
             return Ok(Side { role, key_index, delay });
         }
-        Err(WalletError::NotFound)
+        Err(Box::new(WalletError::NotFound))
     }
 
     /// The exit delay in this side's payout inside Ark. A side's three keys are given out together, one after the other.

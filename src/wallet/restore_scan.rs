@@ -164,7 +164,7 @@ impl Scan<'_> {
         *asked += own.len();
         let questions = own.into_iter().map(|own| async move {
             let coins = chain.coins(&own.script).await?;
-            Ok::<_, WalletError>((own, coins))
+            Ok::<_, Box<WalletError>>((own, coins))
         });
         let mut answers = futures_util::stream::iter(questions).buffer_unordered(AT_ONCE);
         while let Some(answer) = answers.next().await {

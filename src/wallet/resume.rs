@@ -21,7 +21,7 @@ impl Wallet {
     pub async fn resume(&self) -> Result<(usize, Vec<WalletError>)> {
         // Exits need the chain alone, and wait for nobody's turn.
         let exits = self.advance_exits().await;
-        let mut errors: Vec<WalletError> = exits.err().into_iter().collect();
+        let mut errors: Vec<WalletError> = exits.err().into_iter().map(|error| *error).collect();
         let _flow = self.flow.lock().await;
         let mut flows = self.store.read(|db| db.flows())?;
         flows.retain(|flow| flow.kind != FlowKind::Exit);
@@ -29,7 +29,7 @@ impl Wallet {
             self.fresh_info().await?;
             // What is submitted already needs nobody but the operator.
             if let Err(error) = self.observe().await {
-                errors.push(error);
+                errors.push(*error);
                 flows.retain(|flow| !is_batch(flow));
             }
         }
@@ -39,7 +39,7 @@ impl Wallet {
             note!(Info, "flow {} ({}): goes on from {}", flow.id.as_hex(), flow.kind, flow.step);
             if let Err(error) = self.resume_one(flow).await {
                 note!(Warn, "flow {} ({}): stays: {error}", flow.id.as_hex(), flow.kind);
-                errors.push(error);
+                errors.push(*error);
             }
         }
         let left = self.store.read(|db| db.flows())?.iter().filter(|flow| flow.step != PROPOSED).count();
@@ -90,7 +90,7 @@ impl Wallet {
             match self.batch_went_through(outcome, &data).await? {
                 Some(true) => return self.end_batch(flow.id, &data),
                 _ if !self.is_given_up(outcome) => {
-                    return Err(WalletError::BatchUndecided { txid: outcome.commitment });
+                    return Err(Box::new(WalletError::BatchUndecided { txid: outcome.commitment }));
                 }
                 _ => self.abandon(flow.id, &data)?,
             }

@@ -19,7 +19,7 @@ impl Wallet {
         let _flow = self.flow.lock().await;
         let info = self.fresh_info().await?;
         if address.mainnet != (info.network == Network::Bitcoin) {
-            return Err(WalletError::InvalidAddress);
+            return Err(Box::new(WalletError::InvalidAddress));
         }
         info.check_signer(&address.operator, self.now().unix())?;
         let coins = self.spendable_vtxos().await?;
@@ -47,10 +47,10 @@ impl Wallet {
     ) -> Result<OffchainData> {
         let (minimum, maximum) = (info.min_amount(), info.max_amount());
         if amount < minimum {
-            return Err(WalletError::AmountTooSmall { amount, minimum });
+            return Err(Box::new(WalletError::AmountTooSmall { amount, minimum }));
         }
         if amount > maximum {
-            return Err(WalletError::AmountTooLarge { amount, maximum });
+            return Err(Box::new(WalletError::AmountTooLarge { amount, maximum }));
         }
         // Change must be possible, too: nothing, or at least the minimum.
         let picked = select(coins, amount, limit)?;

@@ -65,7 +65,7 @@ impl Wallet {
         // Boarding coins first: they are what cannot be used otherwise.
         coins.sort_by_key(|coin| (coin.kind != CoinKind::Boarding, std::cmp::Reverse(coin.amount)));
         coins.truncate(MAX_INPUTS);
-        if coins.is_empty() { Err(WalletError::NothingToSettle) } else { Ok(coins) }
+        if coins.is_empty() { Err(Box::new(WalletError::NothingToSettle)) } else { Ok(coins) }
     }
 
     pub(super) async fn settle_plan(&self, coins: &[Coin], info: &OperatorInfo) -> Result<(BatchData, Amount)> {
@@ -76,10 +76,10 @@ impl Wallet {
         let fee = self.batch_fee(&data).await?;
         let left = total.checked_sub(fee).unwrap_or(Amount::ZERO);
         if left < info.min_amount() {
-            return Err(WalletError::FeesLeaveTooLittle { fee, left, minimum: info.min_amount() });
+            return Err(Box::new(WalletError::FeesLeaveTooLittle { fee, left, minimum: info.min_amount() }));
         }
         if left > info.max_amount() {
-            return Err(WalletError::AmountTooLarge { amount: left, maximum: info.max_amount() });
+            return Err(Box::new(WalletError::AmountTooLarge { amount: left, maximum: info.max_amount() }));
         }
         if let Some(output) = data.outputs.first_mut() {
             output.amount = left;
@@ -160,7 +160,7 @@ impl Wallet {
             return Ok((data, fee, amount));
         }
         let available = sum(coins.iter().filter(|coin| !coin.locked).map(|coin| coin.amount));
-        Err(WalletError::InsufficientFunds { needed, available })
+        Err(Box::new(WalletError::InsufficientFunds { needed, available }))
     }
 
     /// All coins, less the fee.
@@ -172,14 +172,14 @@ impl Wallet {
     ) -> Result<(BatchData, Amount, Amount)> {
         let free: Vec<Coin> = coins.iter().filter(|coin| !coin.locked).take(MAX_INPUTS).cloned().collect();
         if free.is_empty() {
-            return Err(WalletError::InsufficientFunds { needed: info.utxo_min, available: Amount::ZERO });
+            return Err(Box::new(WalletError::InsufficientFunds { needed: info.utxo_min, available: Amount::ZERO }));
         }
         let total = sum(free.iter().map(|coin| coin.amount));
         let mut data = self.batch_data(&free, vec![OutputData { script, amount: total, onchain: true }])?;
         let fee = self.batch_fee(&data).await?;
         let (left, minimum) = (total.checked_sub(fee).unwrap_or(Amount::ZERO), info.utxo_min.max(info.dust));
         if left < minimum {
-            return Err(WalletError::FeesLeaveTooLittle { fee, left, minimum });
+            return Err(Box::new(WalletError::FeesLeaveTooLittle { fee, left, minimum }));
         }
         check_utxo(left, info)?;
         if let Some(output) = data.outputs.first_mut() {
@@ -245,7 +245,7 @@ impl Wallet {
     /// The script of an on-chain address of this network.
     pub(super) fn chain_script(&self, address: &str) -> Result<bitcoin::ScriptBuf> {
         if address.len() > 120 {
-            return Err(WalletError::InvalidAddress);
+            return Err(Box::new(WalletError::InvalidAddress));
         }
         let address: Address<bitcoin::address::NetworkUnchecked> =
             address.trim().parse().map_err(|_| WalletError::InvalidAddress)?;
@@ -277,10 +277,10 @@ pub(super) fn set_change(data: &mut BatchData, total: Amount, needed: &mut Amoun
 fn check_utxo(amount: Amount, info: &OperatorInfo) -> Result<()> {
     let minimum = info.utxo_min.max(info.dust);
     if amount < minimum {
-        return Err(WalletError::AmountTooSmall { amount, minimum });
+        return Err(Box::new(WalletError::AmountTooSmall { amount, minimum }));
     }
     match info.utxo_max {
-        Some(maximum) if amount > maximum => Err(WalletError::AmountTooLarge { amount, maximum }),
+        Some(maximum) if amount > maximum => Err(Box::new(WalletError::AmountTooLarge { amount, maximum })),
         _ => Ok(()),
     }
 }

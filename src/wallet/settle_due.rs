@@ -61,7 +61,7 @@ impl Wallet {
         if fee > due.worth {
             return Ok(Settled::TooDear(fee));
         }
-        let (data, fee) = match self.settle_plan(&due.coins, &info).await {
+        let (data, fee) = match self.settle_plan(&due.coins, &info).await.map_err(|error| *error) {
             Err(WalletError::FeesLeaveTooLittle { fee, .. }) => return Ok(Settled::TooDear(fee)),
             plan => plan?,
         };
@@ -115,7 +115,7 @@ impl Wallet {
     /// Coins that proposals name: settling them would spoil an opening.
     fn proposed_coins(&self) -> Result<HashSet<OutPoint>> {
         let now = self.now().wall;
-        let flows = self.store.read::<_, WalletError>(|db| Ok(db.flows()?))?;
+        let flows = self.store.read::<_, Box<WalletError>>(|db| Ok(db.flows()?))?;
         let mut coins = HashSet::new();
         for flow in flows.iter().filter(|flow| flow.step == PROPOSED) {
             if now < flow.updated_at.saturating_add(PROPOSAL) {

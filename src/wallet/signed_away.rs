@@ -57,7 +57,7 @@ impl Wallet {
 
     /// The same, of some coins only, and told apart by whether a block has it.
     pub(super) async fn taken_by_chain(&self, is_asked: impl Fn(&OutPoint) -> bool) -> Result<Taken> {
-        let mut rows = self.store.read::<_, WalletError>(|db| Ok(db.signed_away()?))?;
+        let mut rows = self.store.read::<_, Box<WalletError>>(|db| Ok(db.signed_away()?))?;
         rows.retain(|row| is_asked(&row.outpoint));
         let mut taken = Taken::default();
         taken.in_a_block.extend(rows.iter().filter(|row| row.is_final).map(|row| row.outpoint));
@@ -86,7 +86,7 @@ impl Wallet {
             taken.seen.extend(of_it());
         }
         if !buried.is_empty() {
-            self.store.write::<_, WalletError>(|db| buried.iter().try_for_each(|txid| Ok(db.has_taken(txid)?)))?;
+            self.store.write::<_, Box<WalletError>>(|db| buried.iter().try_for_each(|txid| Ok(db.has_taken(txid)?)))?;
         }
         Ok(taken)
     }
@@ -94,7 +94,7 @@ impl Wallet {
     /// Coins that the books call spent, by a transaction that this wallet knows nothing of: asks the operator for it, some
     /// a run. Where it carries the signature of the coin's key, another phone with this seed made it.
     pub(super) async fn learn_spends(&self) -> Result<()> {
-        let told = self.store.read::<_, WalletError>(|db| {
+        let told = self.store.read::<_, Box<WalletError>>(|db| {
             let known: HashSet<OutPoint> = db.signed_away()?.into_iter().map(|row| row.outpoint).collect();
             let mut told = Vec::new();
             for coin in db.known_coins()?.into_iter().filter(|coin| coin.done && !coin.boarding) {

@@ -22,7 +22,7 @@ impl Wallet {
     pub(super) async fn take_back(&self, loaded: &LoadedChannel) -> Result<Txid> {
         let info = self.fresh_info().await?;
         let (own, cosigner_index) =
-            self.store.write(|db| Ok::<_, WalletError>((self.fresh_vtxo(db, &info)?, db.next_key_index()?)))?;
+            self.store.write(|db| Ok::<_, Box<WalletError>>((self.fresh_vtxo(db, &info)?, db.next_key_index()?)))?;
         let amount = loaded.record.capacity;
         let mut data = BatchData {
             inputs: vec![InputData {
@@ -41,7 +41,7 @@ impl Wallet {
         let fee = self.batch_fee(&data).await?;
         let (left, minimum) = (amount.checked_sub(fee).unwrap_or(Amount::ZERO), info.min_amount());
         if left < minimum {
-            return Err(WalletError::FeesLeaveTooLittle { fee, left, minimum });
+            return Err(Box::new(WalletError::FeesLeaveTooLittle { fee, left, minimum }));
         }
         if let Some(output) = data.outputs.first_mut() {
             output.amount = left;
@@ -56,7 +56,7 @@ impl Wallet {
         let now = self.now();
         let answered = self.store.read(|db| db.flow(&refund_flow(&loaded.channel.id)))?.is_some();
         if answered || now.latest(loaded.unit()) < loaded.expiry(&now) {
-            return Err(refused);
+            return Err(Box::new(refused));
         }
         self.take_back(loaded).await
     }

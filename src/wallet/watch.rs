@@ -98,7 +98,7 @@ impl Wallet {
         let until = Instant::now() + LOOK_LIMIT;
         // What is on chain cannot wait; the rest is for maintenance.
         let (looked, _) = self.look_and_answer(vec![row], &tip, ask_operator, until, Danger::is_on_chain).await?;
-        looked.into_iter().next().map_or(Err(WalletError::NotFound), |(_, report)| report)
+        looked.into_iter().next().map_or(Err(Box::new(WalletError::NotFound)), |(_, report)| report)
     }
 
     /// One look at all of `rows`: every question is asked once, whoever needs the answer, those of the first rows first.
@@ -143,7 +143,7 @@ impl Wallet {
         // After all that the looks have shown: whoever is killed in between has not looked.
         if !seen.is_empty() {
             self.store
-                .write::<_, WalletError>(|db| seen.iter().try_for_each(|id| Ok(db.set_last_watch(id, seen_at)?)))?;
+                .write::<_, Box<WalletError>>(|db| seen.iter().try_for_each(|id| Ok(db.set_last_watch(id, seen_at)?)))?;
         }
         Ok(looked)
     }
@@ -195,7 +195,7 @@ impl Wallet {
                 ChannelState::Open => return Ok(()),
                 ChannelState::Confirming => tokio::time::sleep(interval).await,
                 state => {
-                    return Err(WalletError::WrongState { channel_id: *id, state, what: "opening" });
+                    return Err(Box::new(WalletError::WrongState { channel_id: *id, state, what: "opening" }));
                 }
             }
         }

@@ -101,7 +101,7 @@ impl Case {
     }
 
     /// Asks, as the receiver, and is granted; both as text.
-    pub async fn granted(&self) -> Result<CloseGrant, WalletError> {
+    pub async fn granted(&self) -> Result<CloseGrant, Box<WalletError>> {
         let request = CloseRequest::parse(&self.receiver.request_close(&self.id)?.to_text()?)?;
         let grant = self.payer.grant_close(&request).await?;
         Ok(CloseGrant::parse(&grant.to_text()?)?)

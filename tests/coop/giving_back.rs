@@ -88,7 +88,7 @@ async fn no_payment_counts_afterwards() {
     let other = case.world.wallet("receiver").await;
     let released = case.receiver.release_channel(&case.id);
     let (released, received) = tokio::join!(released, async { other.receive(&update) });
-    match (released, received) {
+    match (released.map_err(|error| *error), received.map_err(|error| *error)) {
         (Ok(_), Err(WalletError::WrongState { state: ChannelState::Closed, .. }))
         | (Err(WalletError::Paid { .. }), Ok(_)) => {}
         both => panic!("{both:?}"),

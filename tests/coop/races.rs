@@ -37,7 +37,7 @@ async fn both_at_once() {
             (Err(error), Ok(txid)) => (error, txid, false),
             both => panic!("{both:?}"),
         };
-        assert!(matches!(loser, WalletError::AlreadySpent { spent_by: Some(by), .. } if by == winner), "{loser}");
+        assert!(matches!(*loser, WalletError::AlreadySpent { spent_by: Some(by), .. } if by == winner), "{loser}");
         // The loser may have looked before the winner was done.
         case.payer.watch(&case.id).await.unwrap();
         let _ = case.receiver.close_channel(&case.id).await;

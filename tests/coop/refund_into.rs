@@ -28,7 +28,7 @@ impl Case {
         ProposeRequest { capacity: sats(capacity), ..request(FundingChoice::Refund(self.id), AtOpen, None) }
     }
 
-    pub async fn propose_into(&self, capacity: u64) -> Result<Proposal, WalletError> {
+    pub async fn propose_into(&self, capacity: u64) -> Result<Proposal, Box<WalletError>> {
         let invite = self.receiver.create_invite(&invite()).unwrap();
         self.payer.propose(&invite, &self.request_into(capacity)).await
     }

@@ -63,7 +63,7 @@ async fn locked_by_one_batch_after_the_other() {
     eventually("a hostile intent", async || started().await > before).await;
     let mut refusals = 0;
     loop {
-        match case.receiver.close_channel(&case.id).await {
+        match case.receiver.close_channel(&case.id).await.map_err(|error| *error) {
             Ok(_) => break,
             Err(WalletError::Operator(error)) if error.is_registered() => refusals += 1,
             Err(error) => panic!("{error}"),

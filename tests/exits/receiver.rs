@@ -93,7 +93,7 @@ async fn nothing_paid_is_nothing_to_leave_with() {
     world.settle(&payer).await;
     let id = world.open(&payer, &receiver, 30_000).await;
     let error = receiver.exit_channel(&id).await.unwrap_err();
-    assert!(matches!(error, WalletError::Channel(ChannelError::NothingPaid)), "{error}");
+    assert!(matches!(*error, WalletError::Channel(ChannelError::NothingPaid)), "{error}");
     assert_eq!(state(&receiver, &id), ChannelState::Open);
     assert_eq!(receiver.exits().unwrap(), []);
 }

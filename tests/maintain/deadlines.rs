@@ -66,7 +66,7 @@ async fn submitted_and_never_finalized() {
     let case = Case::new(Unit::Blocks).await;
     case.world.regtest.operator().await.faults().once(Call::FinalizeTx, Action::Drop);
     let closed = case.receiver.close_channel(&case.id).await;
-    assert!(matches!(closed, Err(WalletError::OutcomeUnknown { .. })), "{closed:?}");
+    assert!(matches!(closed.as_ref().map_err(|error| &**error), Err(WalletError::OutcomeUnknown { .. })), "{closed:?}");
     case.receiver.close().unwrap();
     let info = case.payer.channel(&case.id).unwrap();
     case.mine_to(u64::from(info.locktime.to_consensus_u32())).await;

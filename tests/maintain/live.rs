@@ -11,7 +11,7 @@ use crate::world::eventually;
 
 const POLL: Duration = Duration::from_millis(500);
 
-fn live(wallet: &Wallet) -> tokio::task::JoinHandle<Result<(), virtual_channels::wallet::WalletError>> {
+fn live(wallet: &Wallet) -> tokio::task::JoinHandle<Result<(), Box<virtual_channels::wallet::WalletError>>> {
     let wallet = wallet.clone();
     tokio::spawn(async move { wallet.live(POLL).await })
 }

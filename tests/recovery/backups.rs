@@ -218,7 +218,7 @@ async fn a_backup_of_somebody_else() {
     let world = World::start(Unit::Blocks).await;
     let payer = world.rich("payer", 50_000).await;
     let backup = payer.backup().unwrap();
-    let other = |result: Result<_, WalletError>| match result {
+    let other = |result: Result<_, Box<WalletError>>| match result.map_err(|error| *error) {
         Err(WalletError::OtherBackup { what }) => what,
         Err(other) => panic!("{other:?}"),
         Ok((_, report)) => panic!("{report:?}"),

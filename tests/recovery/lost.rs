@@ -34,7 +34,7 @@ pub async fn restore(
     name: &str,
     phone: &str,
     backup: Option<&str>,
-) -> Result<(Wallet, RestoreReport), WalletError> {
+) -> Result<(Wallet, RestoreReport), Box<WalletError>> {
     Wallet::restore(new_phone(world, name, phone), &World::mnemonic(name), backup).await
 }
 

@@ -17,7 +17,7 @@ pub struct Things {
 }
 
 /// Calls everything; answers the name of each call with its error, if it failed.
-pub async fn all(wallet: &Wallet, with: &Things) -> Vec<(&'static str, Option<WalletError>)> {
+pub async fn all(wallet: &Wallet, with: &Things) -> Vec<(&'static str, Option<Box<WalletError>>)> {
     let (id, update, invite) = (&with.id, &with.update, &with.invite);
     let address = "bcrt1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqvx0yhk";
     let choice = request(10_000, FundingChoice::Batch);

@@ -31,12 +31,12 @@ async fn a_closed_wallet_refuses_every_call() {
         let waiting = tokio::spawn(async move { waiting.next_event().await });
         wallet.close().unwrap();
         wallet.close().unwrap();
-        assert!(matches!(waiting.await.unwrap(), Err(WalletError::Store(StoreError::Closed))));
+        assert!(matches!(waiting.await.unwrap().map_err(|error| *error), Err(WalletError::Store(StoreError::Closed))));
         for (call, error) in all(wallet, &things).await {
             let error = error.unwrap_or_else(|| panic!("{call} worked on a closed wallet"));
             // Some ask the operator first, which is not there; nothing else may come between.
             let expected = matches!(
-                error,
+                *error,
                 WalletError::Store(StoreError::Closed)
                     | WalletError::Closed
                     | WalletError::Operator(_)

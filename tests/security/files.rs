@@ -11,12 +11,12 @@ use crate::ready::{Ready, Side};
 
 const FILES: [&str; 3] = ["db", "db-wal", "db-shm"];
 
-fn pay(payer: &Wallet, ready: &Ready, payment: &str) -> Result<u64, WalletError> {
+fn pay(payer: &Wallet, ready: &Ready, payment: &str) -> Result<u64, Box<WalletError>> {
     payer.pay(&ready.id(), sats(1_000), payment, None).map(|payment| payment.amount.to_sat())
 }
 
-fn refused(result: Result<u64, WalletError>) {
-    assert!(matches!(result, Err(WalletError::Store(StoreError::Moved))), "{result:?}");
+fn refused(result: Result<u64, Box<WalletError>>) {
+    assert!(matches!(result.as_ref().map_err(|error| &**error), Err(WalletError::Store(StoreError::Moved))), "{result:?}");
 }
 
 fn rename(from: &Path, to: &Path) {

@@ -195,7 +195,7 @@ async fn what_is_told(wallets: &[&Wallet], messages: &[&dyn std::fmt::Debug]) ->
 async fn refusals(world: &World) -> Vec<String> {
     let words = World::mnemonic("payer");
     let reversed: Vec<&str> = words.split(' ').rev().collect();
-    let mut errors: Vec<WalletError> = Vec::new();
+    let mut errors: Vec<Box<WalletError>> = Vec::new();
     for wrong in [reversed.join(" "), words[1..].to_owned(), format!("{words} {words}"), words.replace(' ', ",")] {
         errors.extend(Keys::from_mnemonic(&wrong, Network::Regtest).err());
         errors.extend(Wallet::open(world.config("payer"), &wrong).await.err());

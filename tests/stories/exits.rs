@@ -271,8 +271,8 @@ async fn a_channel_that_is_on_chain_takes_no_payment_any_more() {
         assert!(events.iter().any(|event| event.kind == EventKind::ChannelUnrolled));
     }
     let refused = receiver.receive(&late.message).unwrap_err();
-    assert!(matches!(refused, WalletError::WrongState { state: ChannelState::Exiting, .. }), "{refused}");
+    assert!(matches!(*refused, WalletError::WrongState { state: ChannelState::Exiting, .. }), "{refused}");
     let refused = payer.pay(&id, sats(1_000), "three", None).unwrap_err();
-    assert!(matches!(refused, WalletError::WrongState { state: ChannelState::Exiting, .. }), "{refused}");
+    assert!(matches!(*refused, WalletError::WrongState { state: ChannelState::Exiting, .. }), "{refused}");
     assert_eq!(receiver.channel(&id).unwrap().amount, sats(5_000));
 }

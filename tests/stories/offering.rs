@@ -275,8 +275,8 @@ async fn two_offers_over_the_same_coin() {
         other => panic!("{other:?}"),
     };
     let spent = virtual_channels::operator::code::VTXO_ALREADY_SPENT;
-    let locked = matches!(&error, WalletError::Store(StoreError::CoinLocked { .. }));
-    assert!(locked || matches!(&error, WalletError::Operator(error) if error.is(spent)), "{error}");
+    let locked = matches!(&*error, WalletError::Store(StoreError::CoinLocked { .. }));
+    assert!(locked || matches!(&*error, WalletError::Operator(error) if error.is(spent)), "{error}");
     let balance = payer.balance().await.unwrap();
     assert_eq!((balance.pending, balance.total()), (Amount::ZERO, sats(40_000)));
     assert_eq!(payer.channels().unwrap().len(), 1);

@@ -132,7 +132,7 @@ impl Offline {
         self.try_wallet(name).await.unwrap()
     }
 
-    pub async fn try_wallet(&self, name: &str) -> Result<Wallet, WalletError> {
+    pub async fn try_wallet(&self, name: &str) -> Result<Wallet, Box<WalletError>> {
         if let Ok(store) = Store::open(&self.path(name)) {
             let info = serde_json::to_vec(&self.info).unwrap();
             let _ = store.write(|db| db.set_meta("operator-info", &info));

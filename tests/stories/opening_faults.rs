@@ -172,7 +172,7 @@ async fn wrong_end(knob: Knob) {
     assert_eq!(signed(&opening.world).await[2], before[2], "no forfeit");
     // The next one is good, once the operator has noticed that the batch came to nothing.
     let id = loop {
-        match opening.payer.open_channel(&opening.accept).await {
+        match opening.payer.open_channel(&opening.accept).await.map_err(|error| *error) {
             Ok(id) => break id,
             Err(WalletError::Operator(error)) if error.is_registered() => {
                 tokio::time::sleep(Duration::from_millis(200)).await;

@@ -132,7 +132,7 @@ async fn funding_expires_too_soon() {
     claimed(Claim { expires_at: Some(soon), ..Claim::default() }, "deadlines do not fit").await;
 }
 
-async fn offchain_proposal(opening: &Opening) -> Result<virtual_channels::wallet::Proposal, WalletError> {
+async fn offchain_proposal(opening: &Opening) -> Result<virtual_channels::wallet::Proposal, Box<WalletError>> {
     let invite = opening.receiver.create_invite(&InviteRequest::default()).unwrap();
     opening.payer.propose(&invite, &request(CAPACITY, FundingChoice::Offchain)).await
 }
@@ -219,7 +219,7 @@ async fn off_chain_refused_holds_nothing() {
     let before = shown(&opening.payer).await;
     let error = offchain_proposal(&opening).await.unwrap_err();
     let code = virtual_channels::operator::code::VTXO_RECOVERABLE;
-    assert!(matches!(&error, WalletError::Operator(error) if error.is(code)), "{error}");
+    assert!(matches!(&*error, WalletError::Operator(error) if error.is(code)), "{error}");
     assert_eq!(shown(&opening.payer).await, before);
     assert!(matches!(refused(opening.payer.offer(&ChannelId([1; 32]))), WalletError::NotFound));
 }

@@ -13,7 +13,7 @@ async fn streams_drop(phase: Phase) {
     let opening = Opening::agreed().await;
     opening.turn_once(Knob::DropStreams(phase)).await;
     let id = loop {
-        match opening.payer.open_channel(&opening.accept).await {
+        match opening.payer.open_channel(&opening.accept).await.map_err(|error| *error) {
             Ok(id) => break id,
             // The receiver may come back a moment later than the payer; the payer may try again.
             Err(WalletError::NotOpened { .. }) => {}
@@ -146,7 +146,7 @@ async fn receiver_reopened(phase: Phase, reached: Step) {
     opening.receiver = opening.world.wallet("receiver").await;
     let (_, errors) = opening.receiver.resume().await.unwrap();
     assert!(errors.is_empty(), "{errors:?}");
-    let id = match opened {
+    let id = match opened.map_err(|error| *error) {
         Ok(id) => id,
         Err(WalletError::NotOpened { .. }) => opening.payer.open_channel(&opening.accept).await.unwrap(),
         Err(error) => panic!("{error}"),

@@ -169,7 +169,7 @@ async fn u64_extremes() {
     let mut update = pair.sign(1_000, 2_000);
     update.previous = Amount::from_sat(u64::MAX);
     let text = message(update).to_text().unwrap();
-    let parsed = UpdateMessage::parse(&text).map_err(WalletError::from);
+    let parsed = UpdateMessage::parse(&text).map_err(Box::from);
     let before = pair.place.row("receiver", &pair.channel.id);
     if parsed.and_then(|parsed| pair.receiver.receive(&parsed)).is_err() {
         assert_eq!(pair.place.row("receiver", &pair.channel.id), before);

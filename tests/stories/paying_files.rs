@@ -102,7 +102,7 @@ async fn pay_until_full(folder: &std::path::Path) {
         }
         assert!(amount < sats(3_000), "the disk never got full");
     };
-    assert!(matches!(error, WalletError::Store(StoreError::Full | StoreError::Io { .. })), "{error}");
+    assert!(matches!(*error, WalletError::Store(StoreError::Full | StoreError::Io { .. })), "{error}");
     let latest = payer.latest_update(&channel.id).unwrap();
     assert_eq!((latest.amount, place.row("payer", &channel.id).hot.high), (amount, amount), "as before the failure");
     // There is room again, once the log has been moved into the file.

@@ -214,7 +214,7 @@ async fn a_race_that_exactly_one_wins() {
         (Err(error), Ok(txid)) => (error, txid),
         both => panic!("{both:?}"),
     };
-    let WalletError::AlreadySpent { spent_by, .. } = loser else { panic!("{loser}") };
+    let WalletError::AlreadySpent { spent_by, .. } = *loser else { panic!("{loser}") };
     assert_eq!(spent_by, Some(winner));
     let total = case.payer.balance().await.unwrap().total() + case.receiver.balance().await.unwrap().total();
     assert_eq!(total, sats(FUNDS));

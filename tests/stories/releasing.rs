@@ -20,7 +20,7 @@ fn handles(path: &Path) -> Vec<PathBuf> {
     targets.filter(|target| target.to_string_lossy().starts_with(&*path.to_string_lossy())).collect()
 }
 
-fn is_released<T: std::fmt::Debug>(result: Result<T, WalletError>) {
+fn is_released<T: std::fmt::Debug>(result: Result<T, Box<WalletError>>) {
     let error = refused(result);
     assert!(matches!(error, WalletError::Store(StoreError::Released)), "{error}");
 }
@@ -89,8 +89,8 @@ async fn a_listener_waits_until_it_is_back() {
     tokio::task::yield_now().await;
     payer.close().unwrap();
     let heard = tokio::time::timeout(Duration::from_secs(10), listening).await.unwrap().unwrap();
-    assert!(matches!(heard, Err(WalletError::Store(StoreError::Closed))), "{heard:?}");
-    assert!(matches!(payer.reopen_database(), Err(WalletError::Store(StoreError::Closed))));
+    assert!(matches!(heard.as_ref().map_err(|error| &**error), Err(WalletError::Store(StoreError::Closed))), "{heard:?}");
+    assert!(matches!(payer.reopen_database().map_err(|error| *error), Err(WalletError::Store(StoreError::Closed))));
 }
 
 /// Another process paid in the channel, and looked at the chain later than this one.
@@ -129,11 +129,11 @@ async fn only_the_same_wallets_file_is_picked_up() {
     wallet.release_database().unwrap();
     let (path, kept) = (place.path("one"), place.path("kept"));
     std::fs::rename(&path, &kept).unwrap();
-    assert!(matches!(wallet.reopen_database(), Err(WalletError::Store(StoreError::Moved))));
+    assert!(matches!(wallet.reopen_database().map_err(|error| *error), Err(WalletError::Store(StoreError::Moved))));
     assert!(!path.exists(), "no empty file is made in its place");
     place.wallet("two").await.close().unwrap();
     std::fs::copy(place.path("two"), &path).unwrap();
-    assert!(matches!(wallet.reopen_database(), Err(WalletError::Store(StoreError::OtherWallet))));
+    assert!(matches!(wallet.reopen_database().map_err(|error| *error), Err(WalletError::Store(StoreError::OtherWallet))));
     is_released(wallet.ark_address());
     assert_eq!(handles(&path), Vec::<PathBuf>::new());
     std::fs::rename(&kept, &path).unwrap();
@@ -171,7 +171,7 @@ async fn payments_while_releasing_and_reopening() {
                 for round in 0..20 {
                     let amount = 1_000 + number;
                     let payment_id = format!("{number}/{round}");
-                    match payer.pay(&channel.id, sats(amount), &payment_id, None) {
+                    match payer.pay(&channel.id, sats(amount), &payment_id, None).map_err(|error| *error) {
                         Ok(payment) => {
                             assert!(!payment.repeated);
                             paid.fetch_add(amount, Ordering::SeqCst);

@@ -13,7 +13,7 @@ use crate::opening_killed::wait_for;
 use crate::world::{World, eventually, pay, refused, sats};
 
 /// A flow that came to the released database ends with that error, soon.
-async fn ends_released<T: std::fmt::Debug + Send + 'static>(flow: JoinHandle<Result<T, WalletError>>) {
+async fn ends_released<T: std::fmt::Debug + Send + 'static>(flow: JoinHandle<Result<T, Box<WalletError>>>) {
     let ended = tokio::time::timeout(Duration::from_secs(60), flow).await.expect("it ends").unwrap();
     let error = refused(ended);
     assert!(matches!(error, WalletError::Store(StoreError::Released)), "{error}");

@@ -30,7 +30,8 @@ async fn an_authorisation_in_memory_that_the_file_no_longer_has() {
     let error = refused(other.receive(&late.message));
     assert!(matches!(error, WalletError::Channel(ChannelError::UnknownCheckpointScript { .. })), "{error}");
     let answers = other.receive_many(&[late.message]).unwrap();
-    assert!(matches!(answers[..], [Err(WalletError::Channel(ChannelError::UnknownCheckpointScript { .. }))]));
+    let [Err(error)] = &answers[..] else { panic!("{answers:?}") };
+    assert!(matches!(**error, WalletError::Channel(ChannelError::UnknownCheckpointScript { .. })));
     assert_eq!(one.latest_update(&id).unwrap().message.update, again.message.update);
     // And what is signed for the new one counts, without its Authorisation.
     assert_eq!(pay(&payer, &other, &id, 250, "fourth").amount, sats(2_750));

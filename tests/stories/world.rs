@@ -116,7 +116,7 @@ impl World {
     }
 
     /// Has the batch that `work` waits for taken by two strangers as well: its tree has levels.
-    pub async fn in_a_crowd<T>(&self, work: impl Future<Output = Result<T, WalletError>>) -> T {
+    pub async fn in_a_crowd<T>(&self, work: impl Future<Output = Result<T, Box<WalletError>>>) -> T {
         let strangers = [self.wallet("one stranger").await, self.wallet("another stranger").await];
         for stranger in &strangers {
             self.board(stranger, 20_000).await;
@@ -177,6 +177,6 @@ pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
 }
 
 /// The error of what must be refused.
-pub fn refused<T: std::fmt::Debug>(result: Result<T, WalletError>) -> WalletError {
-    result.expect_err("this must be refused")
+pub fn refused<T: std::fmt::Debug>(result: Result<T, Box<WalletError>>) -> WalletError {
+    *result.expect_err("this must be refused")
 }

@@ -30,7 +30,7 @@ impl Wallet {
     ) -> Result<HashSet<Txid>> {
         let mut made = HashSet::new();
         let Ok(_idle) = self.flow.try_lock() else { return Ok(made) };
-        let answered = self.store.read::<_, WalletError>(|db| {
+        let answered = self.store.read::<_, Box<WalletError>>(|db| {
             let mut flows = db.flows_of(FlowKind::Send)?;
             flows.extend(db.flows_of(FlowKind::OpenOffchain)?);
             flows.retain(|flow| flow.step == step::ANSWERED);
@@ -55,7 +55,7 @@ impl Wallet {
                     self.begin_exit(&id, reason)?;
                     true
                 }
-                _ => self.store.write::<_, WalletError>(|db| {
+                _ => self.store.write::<_, Box<WalletError>>(|db| {
                     let own = keep_own(db, &branch)?;
                     if own {
                         self.is_made(db, &flow, &data, &job)?;

@@ -62,7 +62,7 @@ impl Wallet {
         let row = self.store.read(|db| db.channel(id))?.ok_or(WalletError::NotFound)?;
         let result = row.result.and_then(|result| result.outpoint);
         match result.filter(|_| row.hot.state == ChannelState::Closed) {
-            Some(result) if self.taken().await?.contains(&result) => Err(not_ours(id)),
+            Some(result) if self.taken().await?.contains(&result) => Err(Box::new(not_ours(id))),
             _ => Ok(()),
         }
     }
@@ -76,7 +76,7 @@ impl Wallet {
             }
             let row = db.channel(&id)?.ok_or(WalletError::NotFound)?;
             if matches!(row.hot.state, ChannelState::Settled | ChannelState::Refunded | ChannelState::Lost) {
-                return Err(WalletError::WrongState { channel_id: id, state: row.hot.state, what: "an exit" });
+                return Err(WalletError::WrongState { channel_id: id, state: row.hot.state, what: "an exit" }.into());
             }
             // What was signed away, and no flow holds any more, is somewhere else.
             let result =
@@ -85,7 +85,7 @@ impl Wallet {
                 && db.lock_of(&result)?.is_none()
                 && gone_for_good(db)?.contains(&result)
             {
-                return Err(not_ours(&id));
+                return Err(not_ours(&id).into());
             }
             if db.branch(&funding)?.is_none() {
                 return Err(StoreError::NotFound { what: "the branch of the channel" }.into());
@@ -167,7 +167,7 @@ impl Wallet {
             let paid = then.last().and_then(|ark| output_to(ark, &script));
             let Some((outpoint, amount)) = paid else {
                 let what = "an exit with something to claim";
-                return Err(WalletError::WrongState { channel_id: id, state: basis.row.hot.state, what });
+                return Err(Box::new(WalletError::WrongState { channel_id: id, state: basis.row.hot.state, what }));
             };
             let claim = Claim::Own { outpoint, script, to: party.chain_payout.script() };
             return Ok(Way { then, claim, amount });

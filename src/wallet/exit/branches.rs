@@ -14,7 +14,7 @@ use crate::store::{Db, ScriptKind};
 impl Wallet {
     /// Stores the branches of this wallet's outputs of an off-chain transaction that is final.
     pub(in crate::wallet) fn keep_outputs(&self, job: &Job, operator: &OperatorSignatures) -> Result<()> {
-        self.store.write::<_, WalletError>(|db| match branch_below(db, job, operator)? {
+        self.store.write::<_, Box<WalletError>>(|db| match branch_below(db, job, operator)? {
             Some(branch) => keep_own(db, &branch).map(drop),
             // It is fetched from the operator at a later look.
             None => Ok(()),

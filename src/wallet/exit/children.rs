@@ -50,7 +50,7 @@ impl Wallet {
             // Not worth it: whoever pays that wants it more.
             return Ok(());
         }
-        let (child, fee) = match self.new_child(look, exit, parent, own, over) {
+        let (child, fee) = match self.new_child(look, exit, parent, own, over).map_err(|error| *error) {
             // It comes back as change in the next block.
             Err(WalletError::InsufficientFeeCoins { .. }) if over.is_none() && look.waiting => return Ok(()),
             Err(WalletError::InsufficientFeeCoins { .. }) if self.forget_beaten(look).await? => {

@@ -163,6 +163,6 @@ pub(super) fn claim_delay(wallet: &Wallet, exit: &Exit) -> Result<Delay> {
     match &exit.data.claim {
         Claim::ExitUpdate => Ok(terms.ok_or_else(corrupt)?.d1),
         Claim::UnilateralRefund => Ok(terms.ok_or_else(corrupt)?.d2),
-        Claim::Own { script, .. } => wallet.own_script(script)?.delay.ok_or_else(corrupt),
+        Claim::Own { script, .. } => Ok(wallet.own_script(script)?.delay.ok_or_else(corrupt)?),
     }
 }

@@ -59,13 +59,13 @@ impl Wallet {
                 refused.push(not_worth(way.outpoint, Some(way.id), (way.amount, fee), way.path.nodes().len()));
                 continue;
             }
-            match self.begin_exit(&way.id, ExitReason::Asked) {
+            match self.begin_exit(&way.id, ExitReason::Asked).map_err(|error| *error) {
                 Ok(()) => drop(left.insert(way.outpoint)),
                 // Settled by now, or nothing of it is ours.
                 Err(error @ WalletError::WrongState { .. }) => {
                     note!(Info, "channel {} is not left: {error}", way.id);
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
         let (begun, more) = self.begin_if_worth(vtxos, worth, ExitReason::Asked).await?;
@@ -101,7 +101,7 @@ impl Wallet {
 
     /// The ways out of closed channels whose result is still this wallet's.
     async fn closed_ways(&self) -> Result<Vec<ClosedWay>> {
-        let rows = self.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
+        let rows = self.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
         let closed = rows.into_iter().filter(|row| row.hot.state == ChannelState::Closed);
         let closed: Vec<_> = closed.filter_map(|row| Some((row.record.id, row.result?.outpoint?))).collect();
         if closed.is_empty() {
@@ -110,14 +110,14 @@ impl Wallet {
         let taken = self.taken().await?;
         let mut ways = Vec::new();
         for (id, _) in closed.into_iter().filter(|(_, result)| !taken.contains(result)) {
-            match self.planned_exit(&id) {
+            match self.planned_exit(&id).map_err(|error| *error) {
                 Ok(data) => {
                     let branch = self.store.read(|db| db.branch(&data.outpoint))?.unwrap_or_default();
                     let path = ExitPath::new(&branch, data.then.into_iter().map(|tx| tx.0));
                     ways.push(ClosedWay { id, outpoint: data.outpoint, amount: data.amount, path });
                 }
                 Err(error @ WalletError::WrongState { .. }) => note!(Info, "channel {id} is not left: {error}"),
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(ways)
@@ -125,7 +125,7 @@ impl Wallet {
 
     /// The VTXOs of this wallet with a stored branch that are not gone for good and no exit claims, the largest first.
     pub(super) fn own_vtxos(&self) -> Result<Vec<OwnVtxo>> {
-        let mut vtxos = self.store.read::<_, WalletError>(|db| {
+        let mut vtxos = self.store.read::<_, Box<WalletError>>(|db| {
             let (mut vtxos, gone) = (Vec::new(), gone_for_good(db)?);
             for outpoint in db.branch_outpoints()?.into_iter().filter(|outpoint| !gone.contains(outpoint)) {
                 let Some(branch) = db.branch(&outpoint)? else { continue };
@@ -184,7 +184,7 @@ impl Wallet {
                 }
             }
         }
-        let begun = self.store.write::<_, WalletError>(|db| {
+        let begun = self.store.write::<_, Box<WalletError>>(|db| {
             let mut begun = Vec::new();
             for vtxo in &wanted {
                 if let Some(by) = db.lock_of(&vtxo.outpoint)?.filter(|_| idle.is_some())
@@ -219,7 +219,7 @@ impl Wallet {
     /// The commitment transaction of a batch is in a block that took the coin of an exit: goes on with what the batch made.
     pub(super) fn begin_exits_of_batch(&self, commitment: &Txid, reason: ExitReason) -> Result<()> {
         let info = self.info()?;
-        let begun = self.store.write::<_, WalletError>(|db| {
+        let begun = self.store.write::<_, Box<WalletError>>(|db| {
             let gone = maybe_gone(db)?;
             let mut begun = false;
             for outpoint in db.branch_outpoints()?.into_iter().filter(|outpoint| !gone.contains(outpoint)) {

@@ -66,7 +66,7 @@ impl Wallet {
 
     async fn run_exits(&self) -> Result<Vec<ExitInfo>> {
         let _turn = self.exiting.lock().await;
-        let exits = || self.store.read::<_, WalletError>(|db| Ok(db.flows_of(FlowKind::Exit)?));
+        let exits = || self.store.read::<_, Box<WalletError>>(|db| Ok(db.flows_of(FlowKind::Exit)?));
         if exits()?.is_empty() && !self.doubts_ends()? {
             return Ok(Vec::new());
         }
@@ -118,7 +118,7 @@ impl Wallet {
             Err(error) if error.is_released() => return Err(error),
             Err(error) => {
                 note!(Warn, "exit of {}: {error}", exit.data.outpoint);
-                exit.data.problem = Some(problem(error));
+                exit.data.problem = Some(problem(*error));
             }
         }
         if !matches!(exit.data.problem, Some(ExitProblem::Conflict { .. })) {
@@ -131,7 +131,7 @@ impl Wallet {
             if error.is_released() {
                 return Err(error);
             }
-            exit.data.problem = Some(problem(error));
+            exit.data.problem = Some(problem(*error));
         }
         exit.data.info()
     }
@@ -187,7 +187,7 @@ impl Wallet {
         if matches!(exit.data.stage, ExitStage::Claimed { .. }) {
             return Ok(false);
         }
-        for row in self.store.read::<_, WalletError>(|db| Ok(db.signed_away_of(&outpoint)?))? {
+        for row in self.store.read::<_, Box<WalletError>>(|db| Ok(db.signed_away_of(&outpoint)?))? {
             let status = self.net.chain.status(row.spent_by).await?;
             if !status.is_confirmed() {
                 continue;

@@ -76,7 +76,7 @@ impl Wallet {
 
     /// Asks again about exits that have ended. Where the chain says something else now, the exit goes on.
     pub(super) async fn look_at_ended(&self, height: u32) -> Result<()> {
-        for data in self.store.read::<_, WalletError>(ended_exits)? {
+        for data in self.store.read::<_, Box<WalletError>>(ended_exits)? {
             let Some(end) = data.end else { continue };
             // Who does not answer has not said anything else.
             let Ok(spend) = self.net.chain.outspend(end.outpoint).await else { continue };
@@ -93,7 +93,7 @@ impl Wallet {
     fn bring_back(&self, mut data: ExitData) -> Result<()> {
         (data.end, data.problem, data.claimed_by) = (None, None, None);
         let (outpoint, reason, channel) = (data.outpoint, data.reason, data.channel_id()?);
-        self.store.write::<_, WalletError>(|db| {
+        self.store.write::<_, Box<WalletError>>(|db| {
             forget_ended(db, &outpoint)?;
             if db.flow(&exit_flow(&outpoint))?.is_some() {
                 return Ok(());
@@ -128,7 +128,7 @@ pub(super) fn spends(tx: &Transaction, outpoint: &OutPoint) -> bool {
 
 fn ended_exits(db: &Db<'_>) -> Result<Vec<ExitData>> {
     match db.meta(KEY)? {
-        Some(data) => serde_json::from_slice(&data).map_err(|_| WalletError::CorruptFlow { what: "the ended exits" }),
+        Some(data) => Ok(serde_json::from_slice(&data).map_err(|_| WalletError::CorruptFlow { what: "the ended exits" })?),
         None => Ok(Vec::new()),
     }
 }

@@ -43,7 +43,7 @@ impl Wallet {
             let expiry = match expiries.get(&roots) {
                 Some(expiry) => *expiry,
                 // What is not confirmed does not expire.
-                None => match self.expiry_of(&roots, length, unit).await {
+                None => match self.expiry_of(&roots, length, unit).await.map_err(|error| *error) {
                     Err(WalletError::NotConfirmed { .. }) => continue,
                     expiry => *expiries.entry(roots).or_insert(expiry?),
                 },
@@ -75,14 +75,14 @@ impl Wallet {
 
     /// How long the operator's batches live, as far as is known.
     pub(super) fn batch_length(&self, unit: Unit) -> Result<Delay> {
-        let known = self.store.read::<_, WalletError>(|db| Ok(db.batch_expiry()?))?;
+        let known = self.store.read::<_, Box<WalletError>>(|db| Ok(db.batch_expiry()?))?;
         known.map_or_else(|| Ok(Delay::at_least(unit, assumed_batch_expiry(unit))?), Ok)
     }
 
     /// Own VTXOs that are unspent as far as is stored, those left out that the books alone call spent: another phone may
     /// have spent them, and nobody was asked.
     pub(super) fn unspent_vtxos(&self) -> Result<Vec<OwnVtxo>> {
-        let told: HashSet<OutPoint> = self.store.read::<_, WalletError>(|db| {
+        let told: HashSet<OutPoint> = self.store.read::<_, Box<WalletError>>(|db| {
             let signed: HashSet<OutPoint> = db.signed_away()?.into_iter().map(|row| row.outpoint).collect();
             let done = db.known_coins()?.into_iter().filter(|coin| coin.done && !signed.contains(&coin.outpoint));
             // What a close paid is left as the channel.
@@ -98,7 +98,7 @@ impl Wallet {
     /// Transactions with a channel that is in use: a coin in one is left with the channel, which would come on chain with it.
     fn beside_channels(&self) -> Result<HashSet<Txid>> {
         use ChannelState::{Closing, Confirming, Open, Refunding};
-        let rows = self.store.read::<_, WalletError>(|db| Ok(db.channels()?))?;
+        let rows = self.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
         let used = rows.into_iter().filter(|row| matches!(row.hot.state, Confirming | Open | Closing | Refunding));
         Ok(used.map(|row| row.record.funding.txid).collect())
     }

@@ -98,7 +98,7 @@ impl Wallet {
 
     fn end_exit(&self, exit: &Exit, state: ChannelState, result: &ChannelResult, event: &EventKind) -> Result<()> {
         let channel = exit.data.channel_id()?;
-        self.store.write::<_, WalletError>(|db| {
+        self.store.write::<_, Box<WalletError>>(|db| {
             if let Some(id) = &channel {
                 db.set_state(id, &[ChannelState::Exiting], state)?;
                 db.set_result(id, result)?;

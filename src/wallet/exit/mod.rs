@@ -144,7 +144,7 @@ impl Wallet {
         self.begin_exit(id, ExitReason::Asked)?;
         let funding = self.loaded(id)?.channel.funding;
         let all = self.advance_exits().await?;
-        all.into_iter().find(|exit| exit.outpoint == funding).ok_or(super::WalletError::NotFound)
+        all.into_iter().find(|exit| exit.outpoint == funding).ok_or(Box::new(super::WalletError::NotFound))
     }
 
     /// The exits under way, oldest first, as the last look left them. No network.

@@ -57,7 +57,7 @@ impl Wallet {
             // What cannot be looked up is to be paid for.
             paid.extend(self.confirmed_of(path).await.unwrap_or_default());
         }
-        for flow in self.store.read::<_, WalletError>(|db| Ok(db.flows_of(FlowKind::Exit)?))? {
+        for flow in self.store.read::<_, Box<WalletError>>(|db| Ok(db.flows_of(FlowKind::Exit)?))? {
             let data: ExitData = decode(&flow)?;
             let branch = self.store.read(|db| db.branch(&data.outpoint))?.unwrap_or_default();
             let path = ExitPath::new(&branch, data.then.into_iter().map(|tx| tx.0));

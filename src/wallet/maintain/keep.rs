@@ -17,7 +17,7 @@ impl Wallet {
     /// expired since. Answers how many were stored. One that cannot be had does not stop the others: the first error is
     /// told in the end.
     pub(super) async fn keep_branches(&self, coins: &[Coin]) -> Result<usize> {
-        let stored = self.store.read::<_, WalletError>(|db| Ok(db.branch_outpoints()?))?;
+        let stored = self.store.read::<_, Box<WalletError>>(|db| Ok(db.branch_outpoints()?))?;
         let stored: HashSet<OutPoint> = stored.into_iter().collect();
         let missing = coins.iter().filter(|coin| {
             let off_chain = matches!(coin.kind, CoinKind::Settled | CoinKind::Preconfirmed);
@@ -43,7 +43,7 @@ impl Wallet {
         let output = TxOut { value: coin.amount, script_pubkey: coin.own.script.clone() };
         let (_, expiry) = self.verify_branch(&vtxo, &branch, &output, self.info()?.unit()).await?;
         // Who was only ever paid off chain has seen no batch: this says when the coin must be left.
-        if self.store.read::<_, WalletError>(|db| Ok(db.batch_expiry()?))?.is_none() {
+        if self.store.read::<_, Box<WalletError>>(|db| Ok(db.batch_expiry()?))?.is_none() {
             self.learn_batch_expiry(expiry)?;
         }
         self.store.write(|db| Ok(db.put_branch(&coin.outpoint, &branch)?))
@@ -52,7 +52,7 @@ impl Wallet {
     /// Branches of coins that are gone for good: once the old batch has expired nobody needs them.
     async fn forget_branches(&self, stored: &HashSet<OutPoint>) -> Result<()> {
         let left: HashSet<OutPoint> = self.exits()?.into_iter().map(|exit| exit.outpoint).collect();
-        let done = self.store.read::<_, WalletError>(|db| {
+        let done = self.store.read::<_, Box<WalletError>>(|db| {
             let mut done = Vec::new();
             for outpoint in gone_for_good(db)?.into_iter().filter(|outpoint| stored.contains(outpoint)) {
                 if db.channel_at(&outpoint)?.is_none() && !left.contains(&outpoint) {

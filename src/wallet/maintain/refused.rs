@@ -49,7 +49,7 @@ impl Wallet {
             Some(left) if left > Amount::ZERO => Ok(()),
             left => {
                 let left = left.unwrap_or(Amount::ZERO);
-                Err(WalletError::FeesLeaveTooLittle { fee, left, minimum: Amount::ONE_SAT })
+                Err(Box::new(WalletError::FeesLeaveTooLittle { fee, left, minimum: Amount::ONE_SAT }))
             }
         }
     }

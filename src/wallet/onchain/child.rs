@@ -94,7 +94,7 @@ impl Wallet {
                 Ok(picked) => picked,
                 Err((needed, available)) => {
                     let address = self.fee_address(&mut picture)?;
-                    return Err(WalletError::InsufficientFeeCoins { needed, available, address });
+                    return Err(WalletError::InsufficientFeeCoins { needed, available, address }.into());
                 }
             };
             let spent = sum(inputs.iter().map(|input| input.output.value).chain([anchor.output.value]));
@@ -120,7 +120,7 @@ impl Wallet {
         let inputs = own.iter().map(|own| {
             let output = parent.output.get(own.vout as usize).ok_or(WalletError::NotFound)?;
             if self.keys.chain_payout(own.key_index)?.script() != output.script_pubkey {
-                return Err(WalletError::NotFound);
+                return Err(WalletError::NotFound.into());
             }
             let key = OwnKey { key_use: KeyUse::Chain, index: own.key_index };
             Ok(Input { outpoint: OutPoint::new(txid, own.vout), output: output.clone(), key })

@@ -48,7 +48,7 @@ impl Draft<'_> {
         let minimum = self.order.script.minimal_non_dust();
         match total.checked_sub(fee).filter(|paid| *paid >= minimum) {
             Some(paid) => Ok((self.spending(&worth, &[output(paid)]), worth)),
-            None => Err(WalletError::InsufficientFunds { needed: sum([fee, minimum]), available: total }),
+            None => Err(Box::new(WalletError::InsufficientFunds { needed: sum([fee, minimum]), available: total })),
         }
     }
 
@@ -59,7 +59,7 @@ impl Draft<'_> {
         let base = self.fee(self.transaction(0, std::slice::from_ref(&paid)).weight() + MARGIN);
         let target = sum([amount, base]);
         if target > available {
-            return Err(lacking(sum([self.fee_of(&self.transaction(1, std::slice::from_ref(&paid))), amount])));
+            return Err(Box::new(lacking(sum([self.fee_of(&self.transaction(1, std::slice::from_ref(&paid))), amount]))));
         }
         let optional = coins.iter().take(MAX_INPUTS).map(weighted).collect();
         let selection = BranchAndBoundCoinSelection::<SingleRandomDraw>::default();
@@ -82,7 +82,7 @@ impl Draft<'_> {
             None => {
                 let needed = sum([amount, self.fee_of(&self.transaction(picked.len(), &outputs))]);
                 if total < needed {
-                    return Err(lacking(needed));
+                    return Err(Box::new(lacking(needed)));
                 }
             }
         }

@@ -74,7 +74,7 @@ impl Wallet {
         self.sync_onchain().await?;
         let since = self.timestamp();
         // Its coins are spent for us before it leaves.
-        let payment = self.store.write::<_, WalletError>(|db| {
+        let payment = self.store.write::<_, Box<WalletError>>(|db| {
             let mut picture = self.picture(db)?;
             let payment = self.payment(db, &mut picture, &order)?;
             let mut tx = payment.tx.clone();
@@ -85,7 +85,7 @@ impl Wallet {
         })?;
         let sent = self.net.chain.broadcast(&payment.tx).await;
         if let Err(ChainError::Rejected { .. }) = sent {
-            self.store.write::<_, WalletError>(|db| {
+            self.store.write::<_, Box<WalletError>>(|db| {
                 let mut picture = self.picture(db)?;
                 picture.state.known.remove(&payment.tx.compute_txid());
                 picture.state.save(db)
@@ -100,8 +100,8 @@ impl Wallet {
         let script = self.chain_script(address)?;
         let (minimum, maximum) = (script.minimal_non_dust(), Amount::MAX_MONEY);
         match amount {
-            Some(amount) if amount < minimum => return Err(WalletError::AmountTooSmall { amount, minimum }),
-            Some(amount) if amount > maximum => return Err(WalletError::AmountTooLarge { amount, maximum }),
+            Some(amount) if amount < minimum => return Err(Box::new(WalletError::AmountTooSmall { amount, minimum })),
+            Some(amount) if amount > maximum => return Err(Box::new(WalletError::AmountTooLarge { amount, maximum })),
             _ => {}
         }
         let rate = match rate {
@@ -125,7 +125,7 @@ impl Wallet {
             Some(amount) => draft.of(amount, &free),
             None => draft.of_everything(&free),
         };
-        let (mut tx, coins) = picked.map_err(|error| match error {
+        let (mut tx, coins) = picked.map_err(|error| match *error {
             WalletError::InsufficientFunds { available, .. } if !kept.is_empty() => {
                 let reserved = sum(kept.iter().map(|coin| coin.output.value));
                 WalletError::ReservedForExits { exits, reserved, available }
@@ -139,7 +139,7 @@ impl Wallet {
         let paid = tx.output.iter().find(|output| output.script_pubkey == order.script).map(|output| output.value);
         let fee = spent.checked_sub(sum(tx.output.iter().map(|output| output.value)));
         let (Some(amount), Some(fee)) = (paid, fee) else {
-            return Err(WalletError::CorruptFlow { what: "an on-chain payment" });
+            return Err(Box::new(WalletError::CorruptFlow { what: "an on-chain payment" }));
         };
         Ok(Payment { tx, quote: OnchainQuote { amount, fee, rate: order.rate } })
     }

@@ -34,7 +34,7 @@ pub(super) fn sign(keys: &Keys, tx: &mut Transaction, inputs: &[(TxOut, Option<O
         tweaked.non_secure_erase();
         let ours = output.script_pubkey.is_p2tr() && output.script_pubkey.as_bytes().ends_with(&public.serialize());
         if !ours || SECP256K1.verify_schnorr(&signature, &message, &public).is_err() {
-            return Err(refused());
+            return Err(Box::new(refused()));
         }
         witnesses.push(Witness::from_slice(&[signature.serialize()]));
     }

@@ -35,14 +35,14 @@ impl Wallet {
         for again in [true, false] {
             let (answers, failed) = Box::pin(self.ask_the_chain()).await?;
             let now = self.timestamp();
-            let stored = self.store.write::<_, WalletError>(|db| {
+            let stored = self.store.write::<_, Box<WalletError>>(|db| {
                 // Addresses may have been given out, and money sent, since the questions were asked.
                 self.picture(db)?.take(&answers, now)?.save(db)
             });
-            match stored {
+            match stored.map_err(|error| *error) {
                 // A block has come in between: once more.
                 Err(WalletError::Chain(ChainError::BadAnswer { .. })) if again => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
                 Ok(()) => return failed.map_or(Ok(()), |error| Err(error.into())),
             }
         }
@@ -124,7 +124,7 @@ impl Wallet {
     /// What exits under way pay to: the payouts of channels that are on chain, and those of coins.
     fn exit_payouts(&self) -> Result<Vec<ScriptBuf>> {
         let (channels, flows) =
-            self.store.read::<_, WalletError>(|db| Ok((db.channels()?, db.flows_of(FlowKind::Exit)?)))?;
+            self.store.read::<_, Box<WalletError>>(|db| Ok((db.channels()?, db.flows_of(FlowKind::Exit)?)))?;
         let mut payouts = Vec::new();
         for row in channels.iter().filter(|row| row.hot.state == ChannelState::Exiting) {
             let terms = ChannelTerms::from_canonical(&row.record.terms)?;

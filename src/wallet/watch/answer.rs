@@ -46,7 +46,7 @@ impl Wallet {
     ) -> Result<()> {
         // Everything is asked again, the time too.
         let tip = self.observe_tip().await?;
-        let rows = self.store.read::<_, WalletError>(|db| {
+        let rows = self.store.read::<_, Box<WalletError>>(|db| {
             suspected.keys().filter_map(|id| db.channel(id).transpose()).map(|row| Ok(row?)).collect::<Result<Vec<_>>>()
         })?;
         let again = self.look_at(rows, &tip, ask_operator, until).await?;
@@ -83,7 +83,7 @@ impl Wallet {
     /// Begins to leave a channel on chain, where there is something to claim.
     fn leave(&self, id: &ChannelId, reason: ExitReason) -> Result<()> {
         let unrolled = matches!(reason, ExitReason::Unrolled | ExitReason::AncestorUnrolled);
-        match self.begin_exit(id, reason) {
+        match self.begin_exit(id, reason).map_err(|error| *error) {
             Ok(()) if unrolled => self.store.write(|db| self.push_event(db, Some(id), &EventKind::ChannelUnrolled)),
             Ok(()) => Ok(()),
             // A receiver that was never paid has nothing to do with a channel that is on chain.
@@ -92,7 +92,7 @@ impl Wallet {
                 db.set_state(id, &from, ChannelState::Refunded)?;
                 self.push_event(db, Some(id), &EventKind::ChannelUnrolled)
             }),
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         }
     }
 

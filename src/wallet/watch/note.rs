@@ -21,7 +21,7 @@ impl Wallet {
         let id = row.record.id;
         if row.hot.state == ChannelState::Confirming && sight.confirmations >= self.config.confirmations {
             let confirmed = timeout_at(until, self.confirm(row, sight.vtxo())).await;
-            confirmed.unwrap_or_else(|_| Err(super::out_of_time()))?;
+            confirmed.unwrap_or_else(|_| Err(Box::new(super::out_of_time())))?;
         }
         if row.hot.state == ChannelState::Open && sight.confirmations < self.config.confirmations {
             self.unconfirm(row)?;
@@ -37,7 +37,7 @@ impl Wallet {
             }
         }
         if let (Some(vtxo), Some(txid), true) = (sight.vtxo(), spent_by, sight.spend_is_final) {
-            match self.note_spent(row, vtxo, txid).await {
+            match self.note_spent(row, vtxo, txid).await.map_err(|error| *error) {
                 // Nobody said what spent it: as if the books had not been seen, so that no exit rests on them.
                 Err(WalletError::Operator(error)) if error.is_transport() => {
                     note!(Info, "channel {id}: what spent it is not known: {error}");
@@ -138,7 +138,7 @@ impl Wallet {
     fn own_spends(&self, row: &ChannelRow) -> Result<Vec<Txid>> {
         let id = &row.record.id;
         let flows =
-            self.store.read::<_, WalletError>(|db| Ok([db.flow(&refund_flow(id))?, db.flow(&release_flow(id))?]))?;
+            self.store.read::<_, Box<WalletError>>(|db| Ok([db.flow(&refund_flow(id))?, db.flow(&release_flow(id))?]))?;
         let spends = flows.into_iter().flatten().map(|flow| {
             let data = decode(&flow)?;
             let job = if flow.kind == FlowKind::Refund { self.refund_job(&data)? } else { self.release_job(&data)? };
@@ -159,7 +159,7 @@ impl Wallet {
     async fn note_closed_elsewhere(&self, row: &ChannelRow, txid: Txid) -> Result<()> {
         let id = row.record.id;
         let close = crate::wallet::close::close_flow(&id);
-        let begun = self.store.read::<_, WalletError>(|db| Ok(db.flow(&close)?.is_some()))?;
+        let begun = self.store.read::<_, Box<WalletError>>(|db| Ok(db.flow(&close)?.is_some()))?;
         let loaded = self.loaded(&id)?;
         if !super::may_be_spent(row) || begun && self.own_close(row, &loaded)? == Some(txid) {
             return Ok(()); // What this phone has begun ends by itself.

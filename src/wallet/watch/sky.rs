@@ -86,14 +86,15 @@ impl<'a> Sky<'a> {
 
     /// Confirmations of a transaction that was asked about.
     pub fn confirmations(&self, txid: &Txid) -> Result<u32> {
-        self.statuses.get(txid).map(|status| status.confirmations(self.height)).ok_or_else(|| self.unanswered())
+        let status = self.statuses.get(txid).ok_or_else(|| self.unanswered())?;
+        Ok(status.confirmations(self.height))
     }
 
     /// How far a branch is on chain; an error when a question about it was not answered.
     pub fn on_chain(&self, path: &Path) -> Result<OnChain> {
         match path.frontier(&self.spends).is_empty() {
             true => Ok(path.on_chain(&self.spends)),
-            false => Err(self.unanswered()),
+            false => Err(Box::new(self.unanswered())),
         }
     }
 
