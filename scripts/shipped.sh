@@ -25,13 +25,13 @@ rust_flags() {
     export "$(cargo_variable "$target" RUSTFLAGS)=-C force-frame-pointers=yes $*"
 }
 
-# c_flags TARGET [FLAG…]: what C code is compiled with.
+# c_flags TARGET [FLAG…]: what C code is compiled with. No panic unwinds through it: frame pointers instead of tables.
 export CC_SHELL_ESCAPED_FLAGS=1
 c_flags() {
     local target=$1 header
     header=$(printf %q "$PWD/scripts/shipped.h")
     shift
-    export "$(c_variable "$target" CFLAGS)=$* -include $header"
+    export "$(c_variable "$target" CFLAGS)=$* -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-omit-frame-pointer -include $header"
 }
 
 # shipped TARGET cdylib|staticlib: builds it and prints the folder it is in. The type is named since cargo leaves

@@ -2,7 +2,7 @@
 
 use bitcoin::Amount;
 
-use super::{ChannelError, OperatorInfo};
+use super::{ChannelError, ImpossibleAmount, OperatorInfo};
 
 /// Below this a P2TR output is dust on chain; a zero-fee transaction may carry only one, and that is the anchor.
 pub const CHAIN_DUST: Amount = Amount::from_sat(330);
@@ -29,7 +29,8 @@ impl Limits {
             return Ok(());
         }
         let (below, above) = self.nearest(capacity, amount);
-        Err(ChannelError::ImpossibleAmount { amount, capacity, min: self.min, max: self.max, below, above })
+        let refused = ImpossibleAmount { amount, capacity, min: self.min, max: self.max, below, above };
+        Err(ChannelError::ImpossibleAmount(Box::new(refused)))
     }
 
     fn allows(&self, capacity: Amount, amount: Amount) -> bool {
@@ -77,8 +78,8 @@ mod tests {
 
     fn nearest(capacity: u64, amount: u64) -> (Option<u64>, Option<u64>) {
         match check(capacity, amount) {
-            Err(ChannelError::ImpossibleAmount { below, above, .. }) => {
-                (below.map(Amount::to_sat), above.map(Amount::to_sat))
+            Err(ChannelError::ImpossibleAmount(error)) => {
+                (error.below.map(Amount::to_sat), error.above.map(Amount::to_sat))
             }
             other => panic!("{other:?}"),
         }

@@ -4,7 +4,8 @@ use bitcoin::{Amount, Txid, XOnlyPublicKey};
 
 use super::{ChannelId, ChannelUpdate, Network};
 
-/// Why the protocol refused something. Amounts are sats; delays and moments are in the channel's unit.
+/// Why the protocol refused something. Amounts are sats; delays and moments are in the channel's unit. What is large is behind
+/// pointers: every result carries the room for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChannelError {
     // Reading.
@@ -39,7 +40,7 @@ pub enum ChannelError {
     #[error("network is {got:?}, expected {expected:?}")]
     WrongNetwork { expected: Network, got: Network },
     #[error("operator key is {got}, expected {expected}")]
-    WrongOperator { expected: XOnlyPublicKey, got: XOnlyPublicKey },
+    WrongOperator { expected: Box<XOnlyPublicKey>, got: Box<XOnlyPublicKey> },
     #[error("payer, receiver and operator must have three different keys")]
     EqualKeys,
     #[error("blocks and seconds are mixed")]
@@ -90,31 +91,21 @@ pub enum ChannelError {
     #[error("invalid {what}")]
     InvalidSignature { what: &'static str },
     #[error("signature of {key} is missing")]
-    MissingSignature { key: XOnlyPublicKey },
+    MissingSignature { key: Box<XOnlyPublicKey> },
     #[error("sighash type {got:#04x} is not allowed, only SIGHASH_DEFAULT is")]
     SighashType { got: u8 },
     #[error("transaction {got} is not the {expected} that was built here")]
-    OtherTransaction { expected: Txid, got: Txid },
+    OtherTransaction { expected: Box<Txid>, got: Box<Txid> },
     #[error("checkpoint {txid} is missing in the answer")]
     MissingCheckpoint { txid: Txid },
 
     // Payments.
     #[error("update is for channel {got}, not {expected}")]
-    OtherChannel { expected: ChannelId, got: ChannelId },
+    OtherChannel { expected: Box<ChannelId>, got: Box<ChannelId> },
     #[error("{amount} is more than the capacity {capacity}")]
     OverCapacity { amount: Amount, capacity: Amount },
-    #[error(
-        "an amount of {amount} in a channel of {capacity} is not possible (outputs must be {min} to {max}); nearest: \
-         {below:?} below, {above:?} above"
-    )]
-    ImpossibleAmount {
-        amount: Amount,
-        capacity: Amount,
-        min: Amount,
-        max: Amount,
-        below: Option<Amount>,
-        above: Option<Amount>,
-    },
+    #[error(transparent)]
+    ImpossibleAmount(Box<ImpossibleAmount>),
     #[error("a payment must be at least one sat")]
     ZeroPayment,
     #[error("the amount never goes down: {amount} is below {current}")]
@@ -143,4 +134,19 @@ pub enum ChannelError {
     InvalidBranch { what: String },
     #[error("branch of {levels} levels is deeper than the {limit} that can be unrolled in time")]
     BranchTooDeep { levels: usize, limit: usize },
+}
+
+/// An amount that the two outputs of a close cannot have, and the nearest ones that they can.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an amount of {amount} in a channel of {capacity} is not possible (outputs must be {min} to {max}); nearest: \
+     {below:?} below, {above:?} above"
+)]
+pub struct ImpossibleAmount {
+    pub amount: Amount,
+    pub capacity: Amount,
+    pub min: Amount,
+    pub max: Amount,
+    pub below: Option<Amount>,
+    pub above: Option<Amount>,
 }

@@ -178,7 +178,7 @@ impl OffchainTx {
         let expected = self.txid();
         let got = ark.unsigned_tx.compute_txid();
         if got != expected {
-            return Err(ChannelError::OtherTransaction { expected, got });
+            return Err(ChannelError::OtherTransaction { expected: expected.into(), got: got.into() });
         }
         let prevouts = self.prevouts();
         let ark_signatures = self.checkpoints.iter().enumerate().map(|(index, checkpoint)| {

@@ -82,7 +82,7 @@ impl OperatorInfo {
         match self.deprecated_signers.iter().find(|signer| signer.key == *key) {
             Some(DeprecatedSigner { cutoff: None, .. }) => Ok(None),
             Some(DeprecatedSigner { cutoff: Some(cutoff), .. }) if now < *cutoff => Ok(Some(*cutoff)),
-            _ => Err(ChannelError::WrongOperator { expected: self.signer, got: *key }),
+            _ => Err(ChannelError::WrongOperator { expected: self.signer.into(), got: (*key).into() }),
         }
     }
 }

@@ -79,7 +79,7 @@ pub fn verified_signature(
     leaf: &Leaf,
     key: XOnlyPublicKey,
 ) -> Result<schnorr::Signature, ChannelError> {
-    let missing = || ChannelError::MissingSignature { key };
+    let missing = || ChannelError::MissingSignature { key: key.into() };
     let input = psbt.inputs.get(index).ok_or_else(missing)?;
     let signature = input.tap_script_sigs.get(&(key, leaf.hash)).ok_or_else(missing)?;
     if signature.sighash_type != TapSighashType::Default {

@@ -37,7 +37,7 @@ impl ChannelUpdate {
     /// Whether the update is for `channel` and within its capacity.
     pub fn check_channel(&self, channel: &Channel) -> Result<(), ChannelError> {
         if self.channel_id != channel.id {
-            return Err(ChannelError::OtherChannel { expected: channel.id, got: self.channel_id });
+            return Err(ChannelError::OtherChannel { expected: channel.id.into(), got: self.channel_id.into() });
         }
         let capacity = channel.terms.capacity;
         if self.amount > capacity {

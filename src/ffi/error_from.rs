@@ -144,11 +144,11 @@ impl From<ChannelError> for WalletError {
             E::OverCapacity { amount, capacity } => {
                 Self::OverCapacity { amount: amount.into(), capacity: capacity.into() }
             }
-            E::ImpossibleAmount { amount, capacity, below, above, .. } => Self::ImpossibleAmount {
-                amount: amount.into(),
-                capacity: capacity.into(),
-                below: below.map(Sats::from),
-                above: above.map(Sats::from),
+            E::ImpossibleAmount(error) => Self::ImpossibleAmount {
+                amount: error.amount.into(),
+                capacity: error.capacity.into(),
+                below: error.below.map(Sats::from),
+                above: error.above.map(Sats::from),
             },
             E::Stale { amount, stored } => Self::Stale {
                 amount: amount.into(),

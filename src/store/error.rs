@@ -42,13 +42,13 @@ pub enum StoreError {
     #[error("the database belongs to a wallet on {}, not on {}", stored.name(), got.name())]
     OtherNetwork { stored: Network, got: Network },
     #[error("the database belongs to a wallet of operator {stored}")]
-    OtherOperator { stored: XOnlyPublicKey },
+    OtherOperator { stored: Box<XOnlyPublicKey> },
     #[error("all key indexes have been used")]
     KeysExhausted,
     #[error("coin {outpoint} is held by flow {}", by.as_hex())]
-    CoinLocked { outpoint: OutPoint, by: [u8; 32] },
+    CoinLocked { outpoint: OutPoint, by: Box<[u8; 32]> },
     #[error("the flow is at step {found}, not at {expected}: another process has gone on with it")]
-    StepChanged { expected: String, found: String },
+    StepChanged { expected: Box<str>, found: Box<str> },
     #[error("the invite has been used")]
     InviteUsed,
     #[error("the amount cannot go down from {stored} to {refused}")]

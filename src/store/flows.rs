@@ -62,7 +62,7 @@ impl Db<'_> {
             return Ok(());
         }
         let found = self.flow(id)?.ok_or(NO_FLOW)?.step;
-        Err(StoreError::StepChanged { expected: expected.into(), found })
+        Err(StoreError::StepChanged { expected: expected.into(), found: found.into() })
     }
 
     pub fn flow(&self, id: &[u8; 32]) -> Result<Option<Flow>, StoreError> {
@@ -94,7 +94,7 @@ impl Db<'_> {
         }
         for coin in coins {
             match self.lock_of(coin)? {
-                Some(by) if by != *flow => return Err(StoreError::CoinLocked { outpoint: *coin, by }),
+                Some(by) if by != *flow => return Err(StoreError::CoinLocked { outpoint: *coin, by: by.into() }),
                 _ => {}
             }
         }

@@ -27,7 +27,7 @@ impl Db<'_> {
                 Err(StoreError::OtherNetwork { stored: stored.network, got: binding.network })
             }
             Some(stored) if stored.operator != binding.operator => {
-                Err(StoreError::OtherOperator { stored: stored.operator })
+                Err(StoreError::OtherOperator { stored: stored.operator.into() })
             }
             Some(_) => Ok(()),
         }

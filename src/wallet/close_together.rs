@@ -27,7 +27,11 @@ impl Wallet {
             let hot = db.hot(id)?.ok_or(WalletError::NotFound)?;
             let waits = hot.state == ChannelState::Closing && awaits_signatures(db, id)?;
             if !waits && !matches!(hot.state, ChannelState::Confirming | ChannelState::Open) {
-                return Err(Box::new(WalletError::WrongState { channel_id: *id, state: hot.state, what: "a close request" }));
+                return Err(Box::new(WalletError::WrongState {
+                    channel_id: *id,
+                    state: hot.state,
+                    what: "a close request",
+                }));
             }
             let exactly = hot.role == Role::Receiver && (waits || !self.takes_money(db, &loaded, &hot)?);
             Ok((hot.update, exactly))
@@ -93,7 +97,9 @@ impl Wallet {
             let under_way = db.flow(&refund_flow(&id))?.is_some() || db.flow(&release_flow(&id))?.is_some();
             let grantable = matches!(hot.state, ChannelState::Confirming | ChannelState::Open | ChannelState::Closing);
             if under_way || !grantable {
-                return Err(WalletError::WrongState { channel_id: id, state: hot.state, what: "granting a close" }.into());
+                return Err(
+                    WalletError::WrongState { channel_id: id, state: hot.state, what: "granting a close" }.into()
+                );
             }
             let own = PayerState { update: hot.update, high: hot.high };
             // What the receiver shows counts only when this payer has signed it.

@@ -139,7 +139,9 @@ impl Wallet {
     ) -> Result<OutcomeData> {
         let verified = self.verify_funding(&offer.terms, vtxo.outpoint).await?;
         if !verified.branch.cosigned_by(cosigner) {
-            return Err(Box::new(WalletError::FundingNotUsable { what: "is in a tree this wallet did not co-sign".into() }));
+            return Err(Box::new(WalletError::FundingNotUsable {
+                what: "is in a tree this wallet did not co-sign".into(),
+            }));
         }
         self.store.write(|db| db.put_branch(&vtxo.outpoint, &verified.branch))?;
         let commitment =

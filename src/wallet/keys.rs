@@ -126,7 +126,12 @@ impl Keys {
     }
 
     /// The index below `end` of a key of this wallet.
-    pub(super) fn index_of(&self, key_use: KeyUse, key: &XOnlyPublicKey, end: u32) -> Result<Option<u32>, Box<WalletError>> {
+    pub(super) fn index_of(
+        &self,
+        key_use: KeyUse,
+        key: &XOnlyPublicKey,
+        end: u32,
+    ) -> Result<Option<u32>, Box<WalletError>> {
         let failed = |_| WalletError::KeyDerivation;
         let hardened = |index| ChildNumber::from_hardened_idx(index).map_err(|_| WalletError::KeyDerivation);
         let Some(branch) = own_branch(key_use) else { return Ok(None) };
@@ -245,7 +250,10 @@ mod tests {
     #[test]
     fn wrong_words_are_refused() {
         for words in ["", "abandon", &WORDS.replace("about", "abandon"), "zoo zoo"] {
-            assert!(matches!(Keys::from_mnemonic(words, Network::Regtest).map_err(|error| *error), Err(WalletError::InvalidMnemonic)));
+            assert!(matches!(
+                Keys::from_mnemonic(words, Network::Regtest).map_err(|error| *error),
+                Err(WalletError::InvalidMnemonic)
+            ));
         }
         let generated = Keys::generate_mnemonic().unwrap();
         assert_eq!(generated.split(' ').count(), 12);

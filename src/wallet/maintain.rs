@@ -127,7 +127,9 @@ impl Wallet {
     /// itself ([`Wallet::idle`] waits for it). Two calls at once run one after the other; payments are not held up.
     pub async fn maintain(&self) -> Result<MaintenanceReport> {
         let deadline = Instant::now() + RUN_LIMIT;
-        let Ok(_turn) = timeout_at(deadline, self.maintaining.lock()).await else { return Err(Box::new(still_running())) };
+        let Ok(_turn) = timeout_at(deadline, self.maintaining.lock()).await else {
+            return Err(Box::new(still_running()));
+        };
         let before = self.states()?;
         let (flows, tried) = self.flows_under_way()?;
         let mut run = Run {
@@ -414,7 +416,9 @@ impl Run {
     async fn keep(&mut self, coins: Option<&[Coin]>) -> usize {
         let Some(coins) = coins else { return 0 };
         let until = (Instant::now() + COINS_LIMIT).min(self.deadline);
-        let kept = timeout_at(until, self.wallet.keep_branches(coins)).await.unwrap_or_else(|_| Err(Box::new(still_running())));
+        let kept = timeout_at(until, self.wallet.keep_branches(coins))
+            .await
+            .unwrap_or_else(|_| Err(Box::new(still_running())));
         self.note(MaintenanceTask::Keep, None, kept).unwrap_or(0)
     }
 

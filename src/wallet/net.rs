@@ -42,7 +42,10 @@ impl Net {
                 || is_loopback(url)
                 || tor && is_onion(url);
             if url.len() > 512 || !(url.starts_with("https://") || plain) {
-                return Err(Box::new(invalid(url, "it must begin with https:// (http:// only on regtest or to this machine)")));
+                return Err(Box::new(invalid(
+                    url,
+                    "it must begin with https:// (http:// only on regtest or to this machine)",
+                )));
             }
         }
         Ok(Self {

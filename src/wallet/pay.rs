@@ -208,7 +208,11 @@ impl LoadedChannel {
 
     pub fn check_role(&self, needed: Role) -> Result<()> {
         let role = self.record.role;
-        if role == needed { Ok(()) } else { Err(Box::new(WalletError::WrongRole { channel_id: self.channel.id, role })) }
+        if role == needed {
+            Ok(())
+        } else {
+            Err(Box::new(WalletError::WrongRole { channel_id: self.channel.id, role }))
+        }
     }
 }
 

@@ -123,9 +123,9 @@ impl Wallet {
     async fn look_at_restored(&self, report: &mut RestoreReport) {
         let ids = report.channels.clone();
         let looked = async {
-            let rows = self
-                .store
-                .read::<_, Box<WalletError>>(|db| ids.iter().map(|id| Ok(db.channel(id)?)).collect::<Result<Vec<_>>>())?;
+            let rows = self.store.read::<_, Box<WalletError>>(|db| {
+                ids.iter().map(|id| Ok(db.channel(id)?)).collect::<Result<Vec<_>>>()
+            })?;
             let tip = self.observe_tip().await?;
             let ask_operator = self.fresh_info().await.is_ok();
             let rows = rows.into_iter().flatten().collect();
@@ -155,9 +155,9 @@ impl Wallet {
 
     async fn note_restored(&self, look: &WatchReport, report: &mut RestoreReport) -> Result<()> {
         let id = look.channel_id;
-        let (row, waits) = self
-            .store
-            .read::<_, Box<WalletError>>(|db| Ok((db.channel(&id)?.ok_or(WalletError::NotFound)?, is_restored(db, &id)?)))?;
+        let (row, waits) = self.store.read::<_, Box<WalletError>>(|db| {
+            Ok((db.channel(&id)?.ok_or(WalletError::NotFound)?, is_restored(db, &id)?))
+        })?;
         if look.unrolled {
             let waits = waits && row.hot.state == ChannelState::Open;
             if !(waits && self.note_left_before(&id).await?) {

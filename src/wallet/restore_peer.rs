@@ -94,7 +94,8 @@ impl Wallet {
     /// Which side this wallet is. The payouts must be its own: the VTXO does not commit to them, and an update for others
     /// would be money for somebody else.
     fn side_of(&self, terms: &ChannelTerms, info: &OperatorInfo) -> Result<Side> {
-        let end = self.store.read::<_, Box<WalletError>>(|db| Ok(db.coming_key_index()?))?.saturating_add(INDEXES_AHEAD);
+        let end =
+            self.store.read::<_, Box<WalletError>>(|db| Ok(db.coming_key_index()?))?.saturating_add(INDEXES_AHEAD);
         let mine = [(KeyUse::Receiver, Role::Receiver, terms.receiver), (KeyUse::Payer, Role::Payer, terms.payer)];
         for (key_use, role, party) in mine {
             let Some(key_index) = self.keys.index_of(key_use, &party.key, end)? else { continue };

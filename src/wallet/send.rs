@@ -63,7 +63,7 @@ impl Wallet {
         };
         let operator = picked.first().map(|coin| coin.own.operator).ok_or(WalletError::NotFound)?;
         if picked.iter().any(|coin| coin.own.operator != operator) {
-            return Err(ChannelError::WrongOperator { expected: info.signer, got: operator }.into());
+            return Err(ChannelError::WrongOperator { expected: info.signer.into(), got: operator.into() }.into());
         }
         info.checkpoint.check(info.network, &info.forfeit_key)?;
         let mut outputs = vec![output(script, amount)];

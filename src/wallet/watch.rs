@@ -142,8 +142,9 @@ impl Wallet {
         }
         // After all that the looks have shown: whoever is killed in between has not looked.
         if !seen.is_empty() {
-            self.store
-                .write::<_, Box<WalletError>>(|db| seen.iter().try_for_each(|id| Ok(db.set_last_watch(id, seen_at)?)))?;
+            self.store.write::<_, Box<WalletError>>(|db| {
+                seen.iter().try_for_each(|id| Ok(db.set_last_watch(id, seen_at)?))
+            })?;
         }
         Ok(looked)
     }

@@ -3,7 +3,7 @@
 use bitcoin::Amount;
 use virtual_channels::channel::amount::Limits;
 use virtual_channels::channel::payer::PayerState;
-use virtual_channels::channel::{ChannelError, Unit};
+use virtual_channels::channel::{ChannelError, ImpossibleAmount, Unit};
 
 use crate::pair::{Pair, sats};
 
@@ -19,7 +19,8 @@ fn next(base: Option<u64>, capacity: u64, add: u64) -> Result<u64, ChannelError>
 fn impossible(amount: u64, capacity: u64, below: Option<u64>, above: Option<u64>) -> ChannelError {
     let (min, max) = (LIMITS.min, LIMITS.max);
     let (below, above) = (below.map(sats), above.map(sats));
-    ChannelError::ImpossibleAmount { amount: sats(amount), capacity: sats(capacity), min, max, below, above }
+    let error = ImpossibleAmount { amount: sats(amount), capacity: sats(capacity), min, max, below, above };
+    ChannelError::ImpossibleAmount(error.into())
 }
 
 #[test]
@@ -104,13 +105,11 @@ fn u64_extremes() {
 #[test]
 fn an_operator_that_raises_its_limits_is_named_with_them() {
     let limits = Limits { min: sats(50_000), max: sats(60_000) };
-    let error = |amount: u64, below: Option<u64>, above: Option<u64>| ChannelError::ImpossibleAmount {
-        amount: sats(amount),
-        capacity: sats(100_000),
-        min: limits.min,
-        max: limits.max,
-        below: below.map(sats),
-        above: above.map(sats),
+    let error = |amount: u64, below: Option<u64>, above: Option<u64>| {
+        let Limits { min, max } = limits;
+        let (below, above) = (below.map(sats), above.map(sats));
+        let error = ImpossibleAmount { amount: sats(amount), capacity: sats(100_000), min, max, below, above };
+        ChannelError::ImpossibleAmount(error.into())
     };
     assert_eq!(limits.check(sats(100_000), sats(30_000)), Err(error(30_000, None, Some(50_000))));
     assert_eq!(limits.check(sats(100_000), sats(70_000)), Err(error(70_000, Some(50_000), None)));
@@ -134,7 +133,8 @@ fn nearest_amounts_are_the_nearest() {
             for amount in 0..=capacity {
                 match limits.check(sats(capacity), sats(amount)) {
                     Ok(()) => assert!(possible.contains(&amount)),
-                    Err(ChannelError::ImpossibleAmount { below, above, .. }) => {
+                    Err(ChannelError::ImpossibleAmount(error)) => {
+                        let (below, above) = (error.below, error.above);
                         assert!(!possible.contains(&amount));
                         let nearest_below = possible.iter().rev().find(|one| **one < amount).copied();
                         let nearest_above = possible.iter().find(|one| **one > amount).copied();

@@ -285,7 +285,7 @@ fn a_payer_adopts_only_its_own() {
     let receivers = ChannelUpdate::sign(&pair.channel, &pair.close, &pair.receiver, sats(0), sats(9_000));
     assert_eq!(state.catch_up(&pair.channel, receivers), exit);
     let other = Pair::new(82, Unit::Seconds, 1_000_000);
-    let error = ChannelError::OtherChannel { expected: pair.channel.id, got: other.channel.id };
+    let error = ChannelError::OtherChannel { expected: pair.channel.id.into(), got: other.channel.id.into() };
     assert_eq!(state.catch_up(&pair.channel, other.update(0, 9_000)), Err(error));
     let over = pair.update(0, 1_000_001);
     let error = ChannelError::OverCapacity { amount: sats(1_000_001), capacity: sats(1_000_000) };

@@ -94,6 +94,6 @@ fn the_operators_answer_may_list_checkpoints_in_any_order() {
     swapped.inputs.swap(0, 1);
     assert!(built.check_answer(&swapped, &[first.clone(), second.clone()], operator).is_err());
     ark.inputs[1].tap_script_sigs.clear();
-    let missing = Err(ChannelError::MissingSignature { key: operator });
+    let missing = Err(ChannelError::MissingSignature { key: operator.into() });
     assert_eq!(built.check_answer(&ark, &[first, second], operator), missing);
 }

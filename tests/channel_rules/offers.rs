@@ -52,7 +52,7 @@ fn wrong_operator_key() {
     for (pair, invite, offer) in all() {
         let got = pair::keypair(&mut pair::rng(1)).x_only_public_key().0;
         let terms = ChannelTerms { operator: got, ..offer.terms };
-        let error = ChannelError::WrongOperator { expected: pair.info.signer, got };
+        let error = ChannelError::WrongOperator { expected: pair.info.signer.into(), got: got.into() };
         assert_eq!(terms.check(&pair.info, NOW), Err(error.clone()));
         assert_eq!(invite.check_terms(&terms, now(terms.unit())), Err(error));
     }

@@ -96,7 +96,7 @@ fn signer_rotated_before_and_after_cutoff() {
     assert_eq!(info.check_signer(&new, NOW), Ok(None));
     assert_eq!(info.check_signer(&endless, u64::MAX), Ok(None));
     assert_eq!(info.check_signer(&old, NOW + 99), Ok(Some(NOW + 100)));
-    let error = ChannelError::WrongOperator { expected: new, got: old };
+    let error = ChannelError::WrongOperator { expected: new.into(), got: old.into() };
     assert_eq!(info.check_signer(&old, NOW + 100), Err(error.clone()));
     pair.channel.terms.check(&info, NOW).unwrap();
     assert_eq!(pair.channel.terms.check(&info, NOW + 100), Err(error));

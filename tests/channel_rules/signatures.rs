@@ -113,7 +113,7 @@ fn signatures_with_another_sighash_byte() {
 fn update_for_another_channel() {
     let (pair, other) = (pair(), Pair::new(62, Unit::Seconds, 100_000));
     let update = other.update(0, 5_000);
-    let error = ChannelError::OtherChannel { expected: pair.channel.id, got: other.channel.id };
+    let error = ChannelError::OtherChannel { expected: pair.channel.id.into(), got: other.channel.id.into() };
     assert_eq!(verify(&pair, &update), Err(error));
     // With the id changed its signatures still are not for this channel.
     assert_eq!(verify(&pair, &ChannelUpdate { channel_id: pair.channel.id, ..update }), EXIT);
@@ -130,7 +130,7 @@ fn update_for_another_outpoint_with_the_same_terms() {
     assert_eq!(twin.channel.terms.address().unwrap(), pair.channel.terms.address().unwrap());
     let update = twin.update(0, 5_000);
     verify(&twin, &update).unwrap();
-    let error = ChannelError::OtherChannel { expected: pair.channel.id, got: twin.channel.id };
+    let error = ChannelError::OtherChannel { expected: pair.channel.id.into(), got: twin.channel.id.into() };
     assert_eq!(verify(&pair, &update), Err(error));
     assert_eq!(verify(&pair, &ChannelUpdate { channel_id: pair.channel.id, ..update }), EXIT);
 }

@@ -9,7 +9,7 @@ use crate::case::{PAID, UNITS, paid};
 use crate::world::{pay, refused, sats};
 
 fn amount_error(error: &WalletError) -> bool {
-    matches!(error, WalletError::Channel(ChannelError::ImpossibleAmount { .. }))
+    matches!(error, WalletError::Channel(ChannelError::ImpossibleAmount(_)))
 }
 
 /// A minimum above what has been paid.

@@ -241,7 +241,10 @@ async fn resumes() {
     let shop = world.wallet("shop").await;
     world.regtest.operator().await.faults().once(Call::FinalizeTx, Action::Drop);
     let sent = wallet.send(&shop.ark_address().unwrap(), sats(5_000)).await;
-    assert!(matches!(sent.as_ref().map_err(|error| &**error), Err(WalletError::OutcomeUnknown { .. }) | Ok(_)), "{sent:?}");
+    assert!(
+        matches!(sent.as_ref().map_err(|error| &**error), Err(WalletError::OutcomeUnknown { .. }) | Ok(_)),
+        "{sent:?}"
+    );
     let report = clean(&wallet).await;
     assert_eq!((report.resumed, report.left), (usize::from(sent.is_err()), 0));
     assert_eq!(shop.balance().await.unwrap().total(), sats(5_000));

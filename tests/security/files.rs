@@ -16,7 +16,10 @@ fn pay(payer: &Wallet, ready: &Ready, payment: &str) -> Result<u64, Box<WalletEr
 }
 
 fn refused(result: Result<u64, Box<WalletError>>) {
-    assert!(matches!(result.as_ref().map_err(|error| &**error), Err(WalletError::Store(StoreError::Moved))), "{result:?}");
+    assert!(
+        matches!(result.as_ref().map_err(|error| &**error), Err(WalletError::Store(StoreError::Moved))),
+        "{result:?}"
+    );
 }
 
 fn rename(from: &Path, to: &Path) {

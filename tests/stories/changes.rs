@@ -52,7 +52,10 @@ async fn every_step_of_a_channel_wakes() {
     });
     payer.close().unwrap();
     for closed in [waiting.await.unwrap(), payer.next_change(0).await, payer.next_change(7).await] {
-        assert!(matches!(closed.as_ref().map_err(|error| &**error), Err(WalletError::Store(StoreError::Closed))), "{closed:?}");
+        assert!(
+            matches!(closed.as_ref().map_err(|error| &**error), Err(WalletError::Store(StoreError::Closed))),
+            "{closed:?}"
+        );
     }
 }
 

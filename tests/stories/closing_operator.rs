@@ -106,10 +106,8 @@ async fn limits_raised_above_the_amount() {
     let case = case().await;
     case.change(|settings| settings.vtxo_min = 5_000).await;
     let error = case.refused_and_open().await;
-    let WalletError::Channel(ChannelError::ImpossibleAmount { amount, min, above, .. }) = error else {
-        panic!("{error}")
-    };
-    assert_eq!((amount, min, above), (sats(PAID), sats(5_000), Some(sats(5_000))));
+    let WalletError::Channel(ChannelError::ImpossibleAmount(error)) = error else { panic!("{error}") };
+    assert_eq!((error.amount, error.min, error.above), (sats(PAID), sats(5_000), Some(sats(5_000))));
     case.change(|settings| settings.vtxo_min = 1).await;
     case.begun().await;
     case.change(|settings| settings.vtxo_min = 5_000).await;

@@ -82,7 +82,7 @@ async fn wrong_operator_key() {
     for funding in [FundingChoice::Batch, FundingChoice::Offchain] {
         let error = refused(payer.propose(&invite, &request(30_000, funding)).await);
         let WalletError::Channel(ChannelError::WrongOperator { expected, got }) = error else { panic!("{error}") };
-        assert_eq!((expected, got), (invite.operator, right));
+        assert_eq!((*expected, *got), (invite.operator, right));
     }
     assert_eq!(shown(&payer).await, before);
 }

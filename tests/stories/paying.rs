@@ -83,8 +83,8 @@ pub fn message(update: ChannelUpdate) -> UpdateMessage {
 
 fn impossible(error: WalletError) -> (u64, Option<u64>, Option<u64>) {
     match error {
-        WalletError::Channel(ChannelError::ImpossibleAmount { amount, below, above, .. }) => {
-            (amount.to_sat(), below.map(Amount::to_sat), above.map(Amount::to_sat))
+        WalletError::Channel(ChannelError::ImpossibleAmount(error)) => {
+            (error.amount.to_sat(), error.below.map(Amount::to_sat), error.above.map(Amount::to_sat))
         }
         other => panic!("{other:?}"),
     }

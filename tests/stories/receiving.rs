@@ -69,7 +69,10 @@ async fn a_burst_in_one_call() {
     assert_eq!(answers, [1_000, 1_004, 1_004, 1_004, 1_004, 1_005]);
     assert!(receiver.receive_many(&[]).unwrap().is_empty());
     let too_many = vec![burst[0].clone(); 10_001];
-    assert!(matches!(receiver.receive_many(&too_many).map_err(|error| *error), Err(WalletError::TooMany { limit: 10_000 })));
+    assert!(matches!(
+        receiver.receive_many(&too_many).map_err(|error| *error),
+        Err(WalletError::TooMany { limit: 10_000 })
+    ));
 }
 
 #[tokio::test]
@@ -131,7 +134,10 @@ async fn an_update_for_the_former_checkpoint_script_in_one_call_with_the_new_one
         .unwrap();
     assert_eq!(answers[0].as_ref().unwrap().amount, sats(2_000));
     for answer in &answers[1..3] {
-        let refused = matches!(answer.as_ref().map_err(|error| &**error), Err(WalletError::Channel(ChannelError::UnknownCheckpointScript { .. })));
+        let refused = matches!(
+            answer.as_ref().map_err(|error| &**error),
+            Err(WalletError::Channel(ChannelError::UnknownCheckpointScript { .. }))
+        );
         assert!(refused, "{answer:?}");
     }
     assert_eq!(answers[3].as_ref().unwrap().amount, sats(2_500));

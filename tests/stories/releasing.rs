@@ -89,7 +89,10 @@ async fn a_listener_waits_until_it_is_back() {
     tokio::task::yield_now().await;
     payer.close().unwrap();
     let heard = tokio::time::timeout(Duration::from_secs(10), listening).await.unwrap().unwrap();
-    assert!(matches!(heard.as_ref().map_err(|error| &**error), Err(WalletError::Store(StoreError::Closed))), "{heard:?}");
+    assert!(
+        matches!(heard.as_ref().map_err(|error| &**error), Err(WalletError::Store(StoreError::Closed))),
+        "{heard:?}"
+    );
     assert!(matches!(payer.reopen_database().map_err(|error| *error), Err(WalletError::Store(StoreError::Closed))));
 }
 
@@ -133,7 +136,10 @@ async fn only_the_same_wallets_file_is_picked_up() {
     assert!(!path.exists(), "no empty file is made in its place");
     place.wallet("two").await.close().unwrap();
     std::fs::copy(place.path("two"), &path).unwrap();
-    assert!(matches!(wallet.reopen_database().map_err(|error| *error), Err(WalletError::Store(StoreError::OtherWallet))));
+    assert!(matches!(
+        wallet.reopen_database().map_err(|error| *error),
+        Err(WalletError::Store(StoreError::OtherWallet))
+    ));
     is_released(wallet.ark_address());
     assert_eq!(handles(&path), Vec::<PathBuf>::new());
     std::fs::rename(&kept, &path).unwrap();

@@ -116,7 +116,7 @@ impl Invite {
             return Err(ChannelError::WrongNetwork { expected: self.network, got: terms.network });
         }
         if terms.operator != self.operator {
-            return Err(ChannelError::WrongOperator { expected: self.operator, got: terms.operator });
+            return Err(ChannelError::WrongOperator { expected: self.operator.into(), got: terms.operator.into() });
         }
         if terms.receiver != self.receiver {
             return Err(ChannelError::OfferMismatch { what: "the receiver's key or payout scripts" });

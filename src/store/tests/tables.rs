@@ -34,7 +34,7 @@ fn a_file_belongs_to_one_wallet() {
     );
     assert_eq!(
         bind(&store, Binding { operator: key(2), ..binding }),
-        Err(StoreError::OtherOperator { stored: key(1) })
+        Err(StoreError::OtherOperator { stored: key(1).into() })
     );
     assert!(raw(&store, "UPDATE wallet SET fingerprint = zeroblob(32)").is_err());
     store.write(|db| db.set_operator(key(2))).unwrap();
@@ -133,7 +133,7 @@ fn a_coin_is_held_by_one_flow() {
     let lock = |flow: u8, coins: &[OutPoint]| store.write(|db| db.lock_coins(&[flow; 32], coins));
     lock(1, &[coin(1), coin(2)]).unwrap();
     lock(1, &[coin(2)]).unwrap();
-    assert_eq!(lock(2, &[coin(3), coin(2)]), Err(StoreError::CoinLocked { outpoint: coin(2), by: [1; 32] }));
+    assert_eq!(lock(2, &[coin(3), coin(2)]), Err(StoreError::CoinLocked { outpoint: coin(2), by: [1; 32].into() }));
     assert_eq!(lock(3, &[coin(3)]), Err(StoreError::NotFound { what: "the flow" }));
     assert_eq!(store.read(|db| db.locked_coins()).unwrap(), [(coin(1), [1; 32]), (coin(2), [1; 32])]);
     store.write(|db| db.delete_flow(&[1; 32])).unwrap();

@@ -128,7 +128,9 @@ pub(super) fn spends(tx: &Transaction, outpoint: &OutPoint) -> bool {
 
 fn ended_exits(db: &Db<'_>) -> Result<Vec<ExitData>> {
     match db.meta(KEY)? {
-        Some(data) => Ok(serde_json::from_slice(&data).map_err(|_| WalletError::CorruptFlow { what: "the ended exits" })?),
+        Some(data) => {
+            Ok(serde_json::from_slice(&data).map_err(|_| WalletError::CorruptFlow { what: "the ended exits" })?)
+        }
         None => Ok(Vec::new()),
     }
 }

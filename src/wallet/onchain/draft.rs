@@ -59,7 +59,10 @@ impl Draft<'_> {
         let base = self.fee(self.transaction(0, std::slice::from_ref(&paid)).weight() + MARGIN);
         let target = sum([amount, base]);
         if target > available {
-            return Err(Box::new(lacking(sum([self.fee_of(&self.transaction(1, std::slice::from_ref(&paid))), amount]))));
+            return Err(Box::new(lacking(sum([
+                self.fee_of(&self.transaction(1, std::slice::from_ref(&paid))),
+                amount,
+            ]))));
         }
         let optional = coins.iter().take(MAX_INPUTS).map(weighted).collect();
         let selection = BranchAndBoundCoinSelection::<SingleRandomDraw>::default();

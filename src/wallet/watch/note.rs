@@ -137,8 +137,9 @@ impl Wallet {
     /// What a payer has under way that spends the channel: its refund, and its taking back of what the receiver gave.
     fn own_spends(&self, row: &ChannelRow) -> Result<Vec<Txid>> {
         let id = &row.record.id;
-        let flows =
-            self.store.read::<_, Box<WalletError>>(|db| Ok([db.flow(&refund_flow(id))?, db.flow(&release_flow(id))?]))?;
+        let flows = self
+            .store
+            .read::<_, Box<WalletError>>(|db| Ok([db.flow(&refund_flow(id))?, db.flow(&release_flow(id))?]))?;
         let spends = flows.into_iter().flatten().map(|flow| {
             let data = decode(&flow)?;
             let job = if flow.kind == FlowKind::Refund { self.refund_job(&data)? } else { self.release_job(&data)? };
