@@ -197,7 +197,7 @@ impl Chain {
             Some(format!("{}: {}", result.txid, short(error)))
         });
         let mut errors: Vec<String> = errors.take(MAX_PACKAGE).collect();
-        errors.sort();
+        errors.sort_unstable();
         Err(ChainError::Rejected { reason: format!("{} ({})", short(&result.package_msg), errors.join("; ")) })
     }
 

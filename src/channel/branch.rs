@@ -168,7 +168,7 @@ impl Branch {
             Some(_) => return Err(refuse(format!("{target} is not the agreed output"))),
             None => return Err(refuse(format!("{target} is not in it"))),
         }
-        commitments.sort();
+        commitments.sort_unstable();
         commitments.dedup();
         report.commitments = commitments;
         Ok(report)

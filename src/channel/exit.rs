@@ -47,7 +47,7 @@ impl ExitPath {
     pub fn roots(&self) -> Vec<Txid> {
         let inside = self.inside();
         let mut roots: Vec<Txid> = parents(self.nodes.iter()).filter(|txid| !inside.contains(txid)).collect();
-        roots.sort();
+        roots.sort_unstable();
         roots.dedup();
         roots
     }

@@ -152,7 +152,7 @@ pub(super) fn assemble(target: OutPoint, psbts: Vec<Psbt>) -> Result<Branch, Ope
             return Err(OperatorError::bad(CALL, "the transactions go in a circle"));
         }
         // The target has no children among them, so it stays last.
-        ready.sort_by_key(|txid| (*txid == target.txid, *txid));
+        ready.sort_unstable_by_key(|txid| (*txid == target.txid, *txid));
         for txid in ready {
             needed.remove(&txid);
             ordered.extend(nodes.remove(&txid));

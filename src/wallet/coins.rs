@@ -122,7 +122,7 @@ impl Wallet {
                 in_batch: !vtxo.preconfirmed,
             });
         }
-        coins.sort_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
+        coins.sort_unstable_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
         Ok(coins)
     }
 
@@ -149,7 +149,7 @@ impl Wallet {
         }
         // Neither a full disk nor a server that does not say what spent a coin may hide the others.
         let _ = Box::pin(self.note_boarding(&unspent)).await;
-        coins.sort_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
+        coins.sort_unstable_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
         Ok(coins)
     }
 
@@ -213,7 +213,7 @@ pub(super) fn select(coins: &[Coin], needed: Amount, limit: usize) -> Result<(Ve
     if let Some(coin) = single {
         return Ok((vec![(*coin).clone()], coin.amount));
     }
-    free.sort_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
+    free.sort_unstable_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
     let mut picked = Vec::new();
     let mut total = Amount::ZERO;
     for coin in free.into_iter().take(limit) {

@@ -181,7 +181,7 @@ pub(super) fn branch_roots(branch: &Branch) -> Vec<Txid> {
     let inside: HashSet<Txid> = branch.nodes.iter().map(|node| node.tx.compute_txid()).collect();
     let mut roots: Vec<Txid> =
         branch.outpoints().into_iter().map(|outpoint| outpoint.txid).filter(|txid| !inside.contains(txid)).collect();
-    roots.sort();
+    roots.sort_unstable();
     roots.dedup();
     roots
 }

@@ -232,7 +232,7 @@ impl Run {
         let mut rows = self.wallet.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
         // What is being left is looked at by its exit.
         rows.retain(|row| !has_ended(row) && row.hot.state != ChannelState::Exiting);
-        rows.sort_by_key(|row| row.record.expiry);
+        rows.sort_unstable_by_key(|row| row.record.expiry);
         let until = (Instant::now() + LOOK_LIMIT).min(self.deadline);
         let operator = self.operator;
         // With an operator that answers, last moments may still be met with it.
@@ -303,7 +303,7 @@ impl Run {
         }
         let mut rows = self.wallet.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
         rows.retain(|row| is_waiting(row) && !self.begun.contains(&row.record.id));
-        rows.sort_by_key(|row| row.record.expiry);
+        rows.sort_unstable_by_key(|row| row.record.expiry);
         for row in rows {
             let id = row.record.id;
             let due = self.due(&row);

@@ -34,8 +34,8 @@ impl Wallet {
             }
         }
         // Batches may take long; nothing waits for them.
-        flows.sort_by_key(is_batch);
-        for flow in &flows {
+        let (batches, others): (Vec<_>, Vec<_>) = flows.iter().partition(|flow| is_batch(flow));
+        for flow in others.into_iter().chain(batches) {
             note!(Info, "flow {} ({}): goes on from {}", flow.id.as_hex(), flow.kind, flow.step);
             if let Err(error) = self.resume_one(flow).await {
                 note!(Warn, "flow {} ({}): stays: {error}", flow.id.as_hex(), flow.kind);

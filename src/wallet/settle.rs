@@ -63,7 +63,7 @@ impl Wallet {
             wanted && !coin.locked
         });
         // Boarding coins first: they are what cannot be used otherwise.
-        coins.sort_by_key(|coin| (coin.kind != CoinKind::Boarding, std::cmp::Reverse(coin.amount)));
+        coins.sort_unstable_by_key(|coin| (coin.kind != CoinKind::Boarding, std::cmp::Reverse(coin.amount)));
         coins.truncate(MAX_INPUTS);
         if coins.is_empty() { Err(Box::new(WalletError::NothingToSettle)) } else { Ok(coins) }
     }

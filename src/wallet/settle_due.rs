@@ -80,7 +80,9 @@ impl Wallet {
             wanted && !coin.locked && !proposed.contains(&coin.outpoint)
         });
         // First what would be lost, then what cannot be used otherwise.
-        coins.sort_by_key(|coin| (!expires(coin), coin.kind != CoinKind::Boarding, std::cmp::Reverse(coin.amount)));
+        coins.sort_unstable_by_key(|coin| {
+            (!expires(coin), coin.kind != CoinKind::Boarding, std::cmp::Reverse(coin.amount))
+        });
         coins.truncate(MAX_INPUTS);
         let rate = match coins.iter().any(expires) {
             true => self.net.chain.fees().await?.within(AIM),

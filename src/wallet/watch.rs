@@ -18,6 +18,7 @@ use super::maintain::still_running;
 use super::{Wallet, WalletError};
 use crate::chain::Tip;
 use crate::channel::{ChannelId, Unit};
+use crate::log::note;
 use crate::operator::Vtxo;
 use crate::store::{ChannelRow, ChannelState, Role};
 pub(super) use danger::{Danger, closed_exit_by};
@@ -128,17 +129,14 @@ impl Wallet {
         sky.see_transactions(results.batches()).await;
         let (mut looked, mut seen) = (Vec::with_capacity(rows.len()), Vec::new());
         for (row, path) in rows.iter().zip(&paths) {
-            let report = match sight(row, path.as_ref(), &sky, &results) {
-                Ok(mut sight) => match self.note(row, &mut sight, until).await {
-                    Ok(report) => self.danger_of(row, &sight, tip).map(|danger| Looked { report, danger }),
-                    Err(error) => Err(error),
-                },
+            let one = match sight(row, path.as_ref(), &sky, &results) {
+                Ok(sight) => self.look_at_one(row, sight, tip, until).await,
                 Err(error) => Err(error),
             };
-            if report.is_ok() {
+            if one.is_ok() {
                 seen.push(row.record.id);
             }
-            looked.push((row.record.id, report));
+            looked.push((row.record.id, one));
         }
         // After all that the looks have shown: whoever is killed in between has not looked.
         if !seen.is_empty() {
@@ -147,6 +145,32 @@ impl Wallet {
             })?;
         }
         Ok(looked)
+    }
+
+    /// Takes over what was seen of one channel, and says what it asks for. What cannot be taken over keeps nobody from
+    /// leaving: a channel that is on chain is not opened any more, and may hold money from before a reorganisation.
+    async fn look_at_one(&self, row: &ChannelRow, mut sight: Sight, tip: &Tip, until: Instant) -> Result<Looked> {
+        let noted = self.note(row, &mut sight, until).await;
+        let danger = self.danger_of(row, &sight, tip)?;
+        match noted {
+            Err(error) if danger.is_none() || error.is_released() => return Err(error),
+            Err(error) => note!(Warn, "channel {}: {error}", row.record.id),
+            Ok(()) => {}
+        }
+        Ok(Looked { report: self.report(row, &sight)?, danger })
+    }
+
+    /// A look, and the state after it.
+    fn report(&self, row: &ChannelRow, sight: &Sight) -> Result<WatchReport> {
+        let channel_id = row.record.id;
+        Ok(WatchReport {
+            channel_id,
+            state: self.store.read(|db| db.hot(&channel_id))?.ok_or(WalletError::NotFound)?.state,
+            confirmations: sight.confirmations,
+            unrolled: sight.on_chain.unrolled.is_some(),
+            spent_by: sight.spent_by(),
+            operator_seen: sight.books.is_some(),
+        })
     }
 
     /// What a look asks for.

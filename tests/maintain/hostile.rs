@@ -7,6 +7,7 @@ use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{EventKind, ExitReason};
 
 use crate::case::{Case, PAID, maintained, reasons, told};
+use crate::world::eventually;
 
 async fn the_payer_unrolls(unit: Unit) {
     let case = Case::new(unit).await;
@@ -34,6 +35,36 @@ async fn the_payer_unrolls_in_blocks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_payer_unrolls_in_seconds() {
     the_payer_unrolls(Unit::Seconds).await;
+}
+
+/// A reorganisation takes the batch back. Before the channel has opened again the payer unrolls it.
+async fn unrolled_before_it_opens_again(case: &Case) {
+    let node = case.world.regtest.node();
+    let commitment = case.branch().nodes[0].tx.input[0].previous_output.txid;
+    let (_, confirmed) = node.transaction(&commitment).await.unwrap().unwrap();
+    let block = node.block_hash(confirmed.unwrap().height).await.unwrap().unwrap();
+    node.invalidate(&block).await.unwrap();
+    eventually("the batch is gone", async || {
+        case.receiver.watch(&case.id).await.is_ok_and(|report| report.state == ChannelState::Confirming)
+    })
+    .await;
+    case.world.mine(1).await;
+    case.publish(case.branch().nodes.into_iter().map(|node| node.tx)).await;
+}
+
+/// Nothing opens what is on chain; that keeps the receiver from nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn unrolled_while_it_confirms() {
+    let case = Case::new(Unit::Blocks).await;
+    unrolled_before_it_opens_again(&case).await;
+    assert_eq!(case.left_alone(&case.receiver).await, ChannelState::Settled);
+    assert_eq!(reasons(&case.receiver), [ExitReason::Unrolled]);
+    case.has_on_chain(&case.receiver, PAID - 1_500, PAID).await;
+
+    let case = Case::unpaid(Unit::Blocks).await;
+    unrolled_before_it_opens_again(&case).await;
+    maintained(&case.receiver).await;
+    assert_eq!(case.state(&case.receiver), ChannelState::Refunded);
 }
 
 /// The coin that a preconfirmed channel was made from appears on chain: the receiver goes on from there at once, before

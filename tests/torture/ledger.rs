@@ -42,21 +42,44 @@ impl Ledger {
 /// Fees of version 3 transactions (the virtual ones and their children) and of those that spend from them, in the
 /// blocks from `from` on.
 pub async fn fees_since(regtest: &Regtest, from: u32) -> u64 {
-    let node = regtest.node();
-    let tip = node.tip().await.expect("a tip").height;
     let mut total = 0;
-    for height in from..=tip {
-        let hash = node.block_hash(height).await.expect("a hash").expect("a block");
-        let block: Value = node.call("getblock", vec![hash.to_string().into(), 2.into()]).await.expect("a block");
-        for tx in block["tx"].as_array().into_iter().flatten() {
-            // The operator's and the faucet's own transactions are version 2; an exit's last one may be, too.
-            let fee = tx["fee"].as_f64().unwrap_or(0.0);
-            if tx["version"].as_u64() == Some(3) || spends_by_script(tx) {
-                total += (fee * 1e8).round() as u64;
-            }
+    for (_, tx) in in_blocks(regtest, from).await {
+        // The operator's and the faucet's own transactions are version 2; an exit's last one may be, too.
+        if tx["version"].as_u64() == Some(3) || spends_by_script(&tx) {
+            total += sats(&tx["fee"]);
         }
     }
     total
+}
+
+/// What was spent by what, in the blocks from `from` on: to find out where money went.
+pub async fn transactions_since(regtest: &Regtest, from: u32) -> Vec<String> {
+    let list = |tx: &Value, key: &str, tell: &dyn Fn(&Value) -> String| {
+        tx[key].as_array().into_iter().flatten().map(tell).collect::<Vec<_>>().join(" ")
+    };
+    let told = in_blocks(regtest, from).await.into_iter().filter(|(_, tx)| tx["vin"][0]["coinbase"].is_null());
+    let told = told.map(|(height, tx)| {
+        let inputs = list(&tx, "vin", &|input| format!("{}:{}", input["txid"].as_str().unwrap_or("?"), input["vout"]));
+        let outputs = list(&tx, "vout", &|output| sats(&output["value"]).to_string());
+        format!("block {height}: {} spends {inputs}, pays {outputs}", tx["txid"].as_str().unwrap_or("?"))
+    });
+    told.collect()
+}
+
+async fn in_blocks(regtest: &Regtest, from: u32) -> Vec<(u32, Value)> {
+    let node = regtest.node();
+    let tip = node.tip().await.expect("a tip").height;
+    let mut found = Vec::new();
+    for height in from..=tip {
+        let hash = node.block_hash(height).await.expect("a hash").expect("a block");
+        let block: Value = node.call("getblock", vec![hash.to_string().into(), 2.into()]).await.expect("a block");
+        found.extend(block["tx"].as_array().into_iter().flatten().map(|tx| (height, tx.clone())));
+    }
+    found
+}
+
+fn sats(amount: &Value) -> u64 {
+    (amount.as_f64().unwrap_or(0.0) * 1e8).round() as u64
 }
 
 /// Whether an input is spent by a tapscript with a timelock: an own VTXO that is claimed on chain.

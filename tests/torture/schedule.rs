@@ -10,7 +10,7 @@ use secp256k1::rand::{Rng, SeedableRng, rngs::StdRng};
 use crate::actor::{Actor, Answer};
 use crate::cheat;
 use crate::ending;
-use crate::ledger::{Ledger, fees_since};
+use crate::ledger::{Ledger, fees_since, transactions_since};
 use crate::report::Outcome;
 use crate::stage::{FEE_COINS, FUNDS, Stage};
 
@@ -81,6 +81,9 @@ pub async fn run(stage: &mut Option<Stage>, seed: u64) -> Outcome {
     ending::end(&mut run).await;
     run.ledger.fees = fees_since(run.stage.regtest(), from).await;
     run.ledger.check(&mut run.outcome);
+    if !run.outcome.violations.is_empty() {
+        run.outcome.log.extend(transactions_since(run.stage.regtest(), from).await);
+    }
     run.outcome.payments = run.paid;
     run.outcome
 }

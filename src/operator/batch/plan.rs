@@ -40,7 +40,7 @@ pub(super) fn register_intent(plan: &BatchPlan) -> Result<Intent, OperatorError>
         return refuse(format!("{} outputs", plan.outputs.len()));
     }
     let mut outpoints: Vec<OutPoint> = plan.inputs.iter().map(|input| input.coin.outpoint).collect();
-    outpoints.sort();
+    outpoints.sort_unstable();
     outpoints.dedup();
     if outpoints.len() != plan.inputs.len() {
         return refuse("an input comes twice".into());

@@ -81,11 +81,12 @@ impl Wallet {
         let avoid: Vec<OutPoint> = look.taken.iter().copied().chain(kept.map(|input| input.previous_output)).collect();
         let at_least = |vsize: u64| over.map_or(Amount::ZERO, |paid| sum([paid, fee(INCREMENT, vsize)]));
         let rate = sane(look.rate, exit.data.budget(Some(&txid)), parent.vsize() as u64 + USUAL_CHILD);
-        let (child, paid) = self.paying_child(parent, rate, at_least(USUAL_CHILD), own, &avoid)?;
+        let gone = &look.beaten;
+        let (child, paid) = self.paying_child(parent, rate, at_least(USUAL_CHILD), own, &avoid, gone)?;
         let vsize = child.vsize() as u64;
         match over {
             Some(_) if vsize > USUAL_CHILD => {
-                self.paying_child(parent, rate, at_least(vsize + USUAL_CHILD), own, &avoid)
+                self.paying_child(parent, rate, at_least(vsize + USUAL_CHILD), own, &avoid, gone)
             }
             _ => Ok((child, paid)),
         }
@@ -103,6 +104,7 @@ impl Wallet {
             }
         }
         look.kept.retain(|child| !beaten.contains(&child.tx.0.compute_txid()));
+        look.beaten.extend(beaten);
         Ok(look.kept.len() < before)
     }
 

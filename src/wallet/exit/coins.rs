@@ -138,7 +138,7 @@ impl Wallet {
             }
             Ok(vtxos)
         })?;
-        vtxos.sort_by_key(|vtxo| (std::cmp::Reverse(vtxo.amount), vtxo.outpoint));
+        vtxos.sort_unstable_by_key(|vtxo| (std::cmp::Reverse(vtxo.amount), vtxo.outpoint));
         Ok(vtxos)
     }
 

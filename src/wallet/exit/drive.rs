@@ -30,6 +30,8 @@ pub(super) struct Look {
     pub taken: Vec<OutPoint>,
     /// Children of former runs, which may have to go out again as they are.
     pub kept: Vec<Child>,
+    /// Those of them that others paid in the place of: their coins are free, whatever the on-chain wallet remembers.
+    pub beaten: HashSet<Txid>,
     /// Transactions that were sent with a child in this run: another exit by the same way makes no rival.
     pub sent: HashSet<Txid>,
     /// Children of ours wait for a block: the change of their coins comes back with it.
@@ -90,6 +92,7 @@ impl Wallet {
             rate: fees.within(AIM),
             taken: Vec::new(),
             kept: Vec::new(),
+            beaten: HashSet::new(),
             sent: HashSet::new(),
             waiting: false,
         };

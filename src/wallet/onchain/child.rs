@@ -1,6 +1,8 @@
 //! Children that pay the fee of a parent without one.
 
-use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxOut, Weight, absolute};
+use std::collections::HashSet;
+
+use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxOut, Txid, Weight, absolute};
 
 use super::super::coins::sum;
 use super::super::error::Result;
@@ -57,10 +59,10 @@ impl Wallet {
         own: &[OwnedOutput],
         avoid: &[OutPoint],
     ) -> Result<Transaction> {
-        Ok(self.paying_child(parent, rate, at_least, own, avoid)?.0)
+        Ok(self.paying_child(parent, rate, at_least, own, avoid, &HashSet::new())?.0)
     }
 
-    /// The same, with what it pays.
+    /// The same, with what it pays. `gone`: transactions of this wallet that hold no coins back any more.
     pub(in crate::wallet) fn paying_child(
         &self,
         parent: &Transaction,
@@ -68,6 +70,7 @@ impl Wallet {
         at_least: Amount,
         own: &[OwnedOutput],
         avoid: &[OutPoint],
+        gone: &HashSet<Txid>,
     ) -> Result<(Transaction, Amount)> {
         let anchor = self.anchor_of(parent)?;
         let own = self.owned(parent, own)?;
@@ -75,6 +78,7 @@ impl Wallet {
             let mut picture = self.picture(db)?;
             let replaces = |coin: &OnchainCoin| match coin.spent_by {
                 None => true,
+                Some(txid) if gone.contains(&txid) => true,
                 Some(txid) => picture
                     .transaction(&txid)
                     .is_some_and(|tx| tx.input.iter().any(|input| input.previous_output == anchor.outpoint)),

@@ -90,7 +90,7 @@ impl Draft<'_> {
             }
         }
         // Which one is change is nobody's business.
-        outputs.sort_by(|a, b| a.script_pubkey.cmp(&b.script_pubkey));
+        outputs.sort_unstable_by(|a, b| a.script_pubkey.cmp(&b.script_pubkey));
         Ok((self.spending(&picked, &outputs), picked))
     }
 

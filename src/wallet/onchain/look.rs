@@ -26,7 +26,7 @@ impl Picture {
             looks.extend(self.touched(known));
         }
         let mut all: Vec<(ScriptBuf, OwnKey)> = looks.into_iter().collect();
-        all.sort_by_key(|(_, key)| std::cmp::Reverse(key.index));
+        all.sort_unstable_by_key(|(_, key)| std::cmp::Reverse(key.index));
         all.truncate(EXPECTED);
         let mut looks: Looks = all.into_iter().collect();
         if self.state.tip == Some(tip) {

@@ -121,7 +121,7 @@ impl Picture {
             })
         });
         let mut coins: Vec<OnchainCoin> = unspent.collect();
-        coins.sort_by_key(|coin| (std::cmp::Reverse(coin.output.value), coin.outpoint));
+        coins.sort_unstable_by_key(|coin| (std::cmp::Reverse(coin.output.value), coin.outpoint));
         coins
     }
 }

@@ -118,7 +118,7 @@ impl State {
                 needed.push((sum(outputs.iter().map(|(_, value)| *value)), *txid));
             }
         }
-        needed.sort_by(|a, b| b.cmp(a));
+        needed.sort_unstable_by(|a, b| b.cmp(a));
         let mut open: Vec<Txid> = needed.into_iter().take(MAX_KNOWN).map(|(_, txid)| txid).collect();
         let mut kept: HashSet<Txid> = HashSet::new();
         while let Some(txid) = open.pop() {

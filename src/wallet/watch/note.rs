@@ -3,7 +3,7 @@
 use bitcoin::Txid;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Sight, WatchReport};
+use super::Sight;
 use crate::log::note;
 use crate::operator::Vtxo;
 use crate::store::{ChannelResult, ChannelRow, ChannelState, FlowKind, Role};
@@ -17,7 +17,7 @@ use crate::wallet::{Wallet, WalletError};
 
 impl Wallet {
     /// Takes over what a look showed. Nothing is written where it showed nothing new.
-    pub(super) async fn note(&self, row: &ChannelRow, sight: &mut Sight, until: Instant) -> Result<WatchReport> {
+    pub(super) async fn note(&self, row: &ChannelRow, sight: &mut Sight, until: Instant) -> Result<()> {
         let id = row.record.id;
         if row.hot.state == ChannelState::Confirming && sight.confirmations >= self.config.confirmations {
             let confirmed = timeout_at(until, self.confirm(row, sight.vtxo())).await;
@@ -49,15 +49,7 @@ impl Wallet {
         if sight.settled.is_some_and(|confirmations| confirmations >= self.config.confirmations) {
             self.store.write(|db| db.set_state(&id, &[ChannelState::Closed], ChannelState::Settled))?;
         }
-        let state = self.store.read(|db| db.hot(&id))?.ok_or(WalletError::NotFound)?.state;
-        Ok(WatchReport {
-            channel_id: id,
-            state,
-            confirmations: sight.confirmations,
-            unrolled: sight.on_chain.unrolled.is_some(),
-            spent_by,
-            operator_seen: sight.books.is_some(),
-        })
+        Ok(())
     }
 
     /// The commitment transaction is deep enough: everything is verified once more from chain and books, and the
