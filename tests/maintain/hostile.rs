@@ -50,6 +50,10 @@ async fn unrolled_before_it_opens_again(case: &Case) {
     .await;
     case.world.mine(1).await;
     case.publish(case.branch().nodes.into_iter().map(|node| node.tx)).await;
+    // The operator has seen it, too.
+    let claim = Claim { unrolled: Some(true), ..Claim::default() };
+    let funding = case.receiver.channel(&case.id).unwrap().funding;
+    case.world.regtest.operator().await.faults().claim(funding, claim);
 }
 
 /// Nothing opens what is on chain; that keeps the receiver from nothing.
