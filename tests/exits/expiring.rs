@@ -1,6 +1,6 @@
 //! Own VTXOs that nobody renews, or that somebody has put on chain.
 
-use regtest::operator::Unit;
+use regtest::operator::{Action, Call, Code, Unit};
 use virtual_channels::channel::{ChannelId, Unit as DelayUnit};
 use virtual_channels::store::{ChannelState, Store};
 use virtual_channels::wallet::{EventKind, ExitInfo, ExitReason, ExitStage, Wallet};
@@ -8,7 +8,7 @@ use virtual_channels::wallet::{EventKind, ExitInfo, ExitReason, ExitStage, Walle
 use crate::coins::all_done;
 use crate::signed_away::coin;
 use crate::stage::{finish, fund, pair, small, state, told, wait};
-use crate::world::{World, sats};
+use crate::world::{World, refused, sats};
 
 /// Batches of the test operator live so many blocks; half a day and an hour for one level of them is kept free.
 const EXPIRY: u32 = 400;
@@ -47,6 +47,22 @@ async fn the_operator_stays_dead() {
     assert_eq!(told(&payer, |kind| *kind == began), 1);
     world.mine(1).await;
     assert_eq!(all_done(&world, &payer).await.len(), 1);
+}
+
+/// A batch that came to nothing, before anything was signed, leaves the coin as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_refused_it_and_stays_dead() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.wallet("payer").await;
+    let coin = coin(&world, &payer).await;
+    let settled_at = height(&world).await;
+    fund(&world, &payer, &[10_000]).await;
+    let no = Action::Refuse(Code::InvalidPsbtInput, "no".into());
+    world.regtest.operator().await.faults().always(Call::RegisterIntent, no);
+    refused(payer.settle(true).await);
+    world.regtest.stop_operator().await;
+    let exits = at_the_last_moment(&world, &payer, settled_at).await;
+    assert_eq!(exits.iter().map(|exit| exit.outpoint).collect::<Vec<_>>(), [coin]);
 }
 
 /// It answers, and asks for more than the coin is worth. Batches live 86016 s; a 14th of that and a 168th for one level are

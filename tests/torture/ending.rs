@@ -157,7 +157,9 @@ async fn count(run: &mut Run<'_>) {
         let in_books = if gone { in_books.min(before.saturating_sub(on_chain)) } else { in_books };
         Some(in_books + on_chain)
     };
-    match (total(Side::Payer, before.0), total(Side::Receiver, before.1)) {
+    let counted = (total(Side::Payer, before.0), total(Side::Receiver, before.1));
+    run.ledger.unanswered = if gone { run.ledger.acknowledged } else { 0 };
+    match counted {
         (Some(payer), Some(receiver)) => {
             run.ledger.payer_after = payer;
             run.ledger.receiver_after = receiver;
