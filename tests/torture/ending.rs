@@ -144,8 +144,8 @@ async fn count(run: &mut Run<'_>) {
         run.stage.start_operator().await;
     }
     let gone = run.operator_gone;
-    let before = (run.ledger.payer_before, run.ledger.receiver_before + run.ledger.acknowledged);
-    let mut total = |side, before: u64| {
+    let payer_before = run.ledger.payer_before;
+    let mut total = |side| {
         let mut sats = |verb| {
             // A machine with too much to do answers late.
             let mut answers = (0..COUNTS).filter_map(|_| run.ask(side, verb, &[]).first());
@@ -154,15 +154,17 @@ async fn count(run: &mut Run<'_>) {
         let (in_books, on_chain) = (sats("balance")?, sats("onchain-balance")?);
         // An operator that comes back knows nothing of what was claimed on chain while it was away: the change of a close
         // whose channel the payer took. Its books count as far as something is missing.
-        let in_books = if gone { in_books.min(before.saturating_sub(on_chain)) } else { in_books };
+        let stale = gone && side == Side::Payer;
+        let in_books = if stale { in_books.min(payer_before.saturating_sub(on_chain)) } else { in_books };
         Some(in_books + on_chain)
     };
-    let counted = (total(Side::Payer, before.0), total(Side::Receiver, before.1));
-    run.ledger.unanswered = if gone { run.ledger.acknowledged } else { 0 };
-    match counted {
+    match (total(Side::Payer), total(Side::Receiver)) {
         (Some(payer), Some(receiver)) => {
             run.ledger.payer_after = payer;
             run.ledger.receiver_after = receiver;
+            if gone {
+                run.ledger.unanswered = receiver.saturating_sub(run.ledger.receiver_before);
+            }
         }
         other => run.outcome.wrong(format!("the money cannot be counted: {other:?}")),
     }
