@@ -128,6 +128,8 @@ async fn a_child_that_was_outbid_holds_no_coin_back() {
     let first = first_anchor(&world, "receiver", &receiver, &id);
     receiver.exit_channel(&id).await.unwrap();
     let (own, _) = in_mempool(&world, first).await.expect("its own child");
+    // The on-chain wallet has seen it, too, and would wait two minutes for it to be shown again.
+    receiver.sync_onchain().await.unwrap();
     let (parent, _) = world.regtest.node().transaction(&first.txid).await.unwrap().unwrap();
     let answer = world.regtest.node().cpfp(&parent, sats(2_000)).await.unwrap();
     assert_eq!(answer["package_msg"], "success", "{answer}");
