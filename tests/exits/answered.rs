@@ -48,18 +48,27 @@ async fn the_change_of_a_payment_leaves() {
     assert!(payer.exit_coins().await.unwrap().is_empty());
 }
 
-/// Nothing comes back of it: it stays with the payment, for the operator to come back.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_payment_without_change_waits() {
+/// Nothing comes back of it, or less than that costs: it stays with the payment, for the operator to come back.
+async fn waits(amount: u64) {
     let (world, payer, receiver) = pair(Unit::Blocks).await;
     coin(&world, &payer).await;
-    let (payer, _) = paid_and_gone(&world, payer, &receiver, 50_000).await;
+    let (payer, _) = paid_and_gone(&world, payer, &receiver, amount).await;
     assert!(payer.exit_coins().await.unwrap().is_empty());
     world.regtest.start_operator().await.unwrap();
     world.regtest.operator().await.faults().clear();
     let (left, errors) = payer.resume().await.unwrap();
     assert!(left == 0 && errors.is_empty(), "{left} {errors:?}");
-    assert_eq!(receiver.balance().await.unwrap().total(), sats(50_000));
+    assert_eq!(receiver.balance().await.unwrap().total(), sats(amount));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_without_change_waits() {
+    waits(50_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_with_little_change_waits() {
+    waits(49_500).await;
 }
 
 /// Nobody asks: before the coin expires its change is left by maintenance.

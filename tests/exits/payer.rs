@@ -1,9 +1,10 @@
 //! The payer leaves: with everything, when the receiver does nothing, or with what is left.
 
 use regtest::operator::{Action, Call, Unit};
-use virtual_channels::store::ChannelState;
+use virtual_channels::store::{ChannelState, Store};
 use virtual_channels::wallet::{EventKind, ExitStage};
 
+use crate::coins::all_done;
 use crate::stage::{advance, finish, fund, leave, off_chain, pair, small, state, told, unroll, wait, wait_almost};
 use crate::world::{pay, sats};
 
@@ -119,4 +120,38 @@ async fn a_refund_that_is_never_finalized() {
     assert_eq!((info.stage, state(&payer, &id)), (ExitStage::Done, ChannelState::Refunded));
     assert!(info.amount > sats(29_500), "{}", info.amount);
     assert_eq!(payer.resume().await.unwrap().0, 0, "the refund has ended with the exit");
+}
+
+/// The same, and the receiver's exit update is first: what the payer wanted never comes to be, and nobody asks for it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_the_receiver_forestalls() {
+    let (world, payer, receiver) = pair(Unit::Seconds).await;
+    let id = small(&world, &payer, &receiver).await;
+    let locktime = u64::from(payer.channel(&id).unwrap().locktime.to_consensus_u32());
+    let tip = world.regtest.node().tip().await.unwrap();
+    world.regtest.node().generate_after(12, locktime - tip.time + 1).await.unwrap();
+    world.regtest.operator().await.faults().always(Call::FinalizeTx, Action::Drop);
+    payer.refund(&id).await.unwrap_err();
+    for wallet in [&payer, &receiver] {
+        fund(&world, wallet, &[20_000]).await;
+    }
+    world.regtest.stop_operator().await;
+    receiver.exit_channel(&id).await.unwrap();
+    payer.exit_channel(&id).await.unwrap();
+    world.mine(1).await;
+    assert_eq!(leave(&world, &receiver).await.stage, ExitStage::Done);
+    assert_eq!(leave(&world, &payer).await.stage, ExitStage::Done);
+    assert_eq!(state(&payer, &id), ChannelState::Settled);
+    // Its change beside the channel.
+    all_done(&world, &payer).await;
+    for _ in 0..2 {
+        world.mine(6).await;
+        assert_eq!(payer.advance_exits().await.unwrap(), []);
+    }
+    let store = Store::open(&world.path("payer")).unwrap();
+    assert!(store.read(|db| db.meta("ended-exits")).unwrap().is_none(), "its end is beyond doubt");
+    store.close().unwrap();
+    let of_channel = payer.channel(&id).unwrap().funding;
+    let began = |kind: &EventKind| matches!(kind, EventKind::ExitBegan { outpoint, .. } if *outpoint == of_channel);
+    assert_eq!((told(&payer, began), state(&payer, &id)), (1, ChannelState::Settled));
 }

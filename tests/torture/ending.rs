@@ -163,7 +163,7 @@ async fn count(run: &mut Run<'_>) {
             run.ledger.payer_after = payer;
             run.ledger.receiver_after = receiver;
             if gone {
-                run.ledger.unanswered = receiver.saturating_sub(run.ledger.receiver_before);
+                run.ledger.unanswered = receiver.saturating_sub(run.ledger.receiver_before).min(run.ledger.signed);
             }
         }
         other => run.outcome.wrong(format!("the money cannot be counted: {other:?}")),

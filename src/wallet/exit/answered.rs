@@ -4,16 +4,18 @@
 
 use std::collections::HashSet;
 
+use bitcoin::hex::DisplayHex;
 use bitcoin::{OutPoint, Txid};
 
 use super::super::batch::decode;
+use super::super::coins::sum;
 use super::super::error::Result;
 use super::super::funding::VerifiedFunding;
 use super::super::offchain::{Job, OffchainData, step};
 use super::super::open_offchain::offer_of;
 use super::super::{Wallet, WalletError};
 use super::ExitReason;
-use super::branches::{branch_below, keep_own};
+use super::branches::{branch_below, keep_own, own_outputs};
 use crate::channel::ChannelId;
 use crate::channel::branch::{Branch, BranchReport};
 use crate::channel::exit::ExitPath;
@@ -37,37 +39,66 @@ impl Wallet {
             Ok(flows)
         })?;
         for flow in answered {
-            let data: OffchainData = decode(&flow)?;
-            let asked = |outpoint: &OutPoint| coins.is_none_or(|coins| coins.contains(outpoint));
-            if !data.inputs.iter().any(|input| asked(&input.outpoint)) {
-                continue;
-            }
-            let job = Job::of_own(self, &data)?;
-            let answer = data.answer.as_ref().ok_or(WalletError::CorruptFlow { what: flow.kind.as_str() })?;
-            let signatures = answer.signatures(&job)?;
-            let Some(branch) = self.store.read(|db| branch_below(db, &job, &signatures))? else {
-                note!(Warn, "{} cannot be left: a branch is not known", job.tx.txid());
-                continue;
-            };
-            let is_made = match flow.kind {
-                FlowKind::OpenOffchain => {
-                    let id = self.funding_is_made(&flow, &data, &job, branch).await?;
-                    self.begin_exit(&id, reason)?;
-                    true
-                }
-                _ => self.store.write::<_, Box<WalletError>>(|db| {
-                    let own = keep_own(db, &branch)?;
-                    if own {
-                        self.is_made(db, &flow, &data, &job)?;
-                    }
-                    Ok(own)
-                })?,
-            };
-            if is_made {
-                made.insert(job.tx.txid());
+            match self.leave_answered(&flow, coins, reason).await {
+                Ok(txid) => made.extend(txid),
+                Err(error) if error.is_released() => return Err(error),
+                // The others are left all the same.
+                Err(error) => note!(Warn, "flow {}: is not left: {error}", flow.id.as_hex()),
             }
         }
         Ok(made)
+    }
+
+    /// One of them, where leaving brings more than it costs: else it stays with the operator, which may come back.
+    async fn leave_answered(
+        &self,
+        flow: &Flow,
+        coins: Option<&HashSet<OutPoint>>,
+        reason: ExitReason,
+    ) -> Result<Option<Txid>> {
+        let data: OffchainData = decode(flow)?;
+        let asked = |outpoint: &OutPoint| coins.is_none_or(|coins| coins.contains(outpoint));
+        if !data.inputs.iter().any(|input| asked(&input.outpoint)) {
+            return Ok(None);
+        }
+        let job = Job::of_own(self, &data)?;
+        let txid = job.tx.txid();
+        let answer = data.answer.as_ref().ok_or(WalletError::CorruptFlow { what: flow.kind.as_str() })?;
+        let signatures = answer.signatures(&job)?;
+        let Some(branch) = self.store.read(|db| branch_below(db, &job, &signatures))? else {
+            note!(Warn, "{txid} cannot be left: a branch is not known");
+            return Ok(None);
+        };
+        let path = ExitPath::new(&branch, []);
+        let own = self.store.read(|db| own_outputs(db, &branch))?;
+        let opening = data.opening.is_some();
+        let amount = sum(own.iter().map(|(_, amount)| *amount).chain(
+            // The channel is all this wallet's.
+            data.outputs.first().filter(|_| opening).map(|output| output.amount),
+        ));
+        let is_there = self.unseen(path.roots().into_iter()).await.is_empty();
+        if !is_there || self.worth(std::iter::once(&path)).await?.judge(&path, amount).is_err() {
+            note!(Info, "{txid} is not left: it would bring {} sats", amount.to_sat());
+            return Ok(None);
+        }
+        if opening {
+            let id = self.funding_is_made(flow, &data, &job, branch).await?;
+            self.begin_exit(&id, reason)?;
+            return Ok(Some(txid));
+        }
+        let info = self.info()?;
+        self.store.write::<_, Box<WalletError>>(|db| {
+            keep_own(db, &branch)?;
+            self.is_made(db, flow, &data, &job)?;
+            let mut any = false;
+            for (outpoint, _) in &own {
+                any |= self.begin_coin_exit(db, &info, *outpoint, &branch, reason)?;
+            }
+            // Nothing of it counts as made then.
+            if any { Ok(()) } else { Err(WalletError::NothingToSettle.into()) }
+        })?;
+        self.events.ring();
+        Ok(Some(txid))
     }
 
     /// The channel of an opening, of which its receiver has not heard.

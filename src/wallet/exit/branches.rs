@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use bitcoin::OutPoint;
+use bitcoin::{Amount, OutPoint};
 
 use super::super::error::Result;
 use super::super::offchain::Job;
@@ -15,7 +15,7 @@ impl Wallet {
     /// Stores the branches of this wallet's outputs of an off-chain transaction that is final.
     pub(in crate::wallet) fn keep_outputs(&self, job: &Job, operator: &OperatorSignatures) -> Result<()> {
         self.store.write::<_, Box<WalletError>>(|db| match branch_below(db, job, operator)? {
-            Some(branch) => keep_own(db, &branch).map(drop),
+            Some(branch) => keep_own(db, &branch),
             // It is fetched from the operator at a later look.
             None => Ok(()),
         })
@@ -37,16 +37,20 @@ pub(super) fn branch_below(db: &Db<'_>, job: &Job, operator: &OperatorSignatures
     Ok((nodes.len() <= MAX_NODES).then_some(Branch { nodes }))
 }
 
-/// Stores a branch for those outputs of its last transaction that are this wallet's; answers whether there are any.
-pub(super) fn keep_own(db: &Db<'_>, branch: &Branch) -> Result<bool> {
-    let Some(leaf) = branch.leaf() else { return Ok(false) };
+/// Stores a branch for those outputs of its last transaction that are this wallet's.
+pub(super) fn keep_own(db: &Db<'_>, branch: &Branch) -> Result<()> {
+    own_outputs(db, branch)?.iter().try_for_each(|(outpoint, _)| Ok(db.put_branch(outpoint, branch)?))
+}
+
+/// The outputs of its last transaction that are this wallet's.
+pub(super) fn own_outputs(db: &Db<'_>, branch: &Branch) -> Result<Vec<(OutPoint, Amount)>> {
+    let Some(leaf) = branch.leaf() else { return Ok(Vec::new()) };
     let txid = leaf.compute_txid();
-    let mut any = false;
+    let mut own = Vec::new();
     for (output, vout) in leaf.output.iter().zip(0..) {
         if db.script(&output.script_pubkey)?.is_some_and(|own| own.kind == ScriptKind::Vtxo) {
-            db.put_branch(&OutPoint::new(txid, vout), branch)?;
-            any = true;
+            own.push((OutPoint::new(txid, vout), output.value));
         }
     }
-    Ok(any)
+    Ok(own)
 }

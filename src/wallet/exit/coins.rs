@@ -205,7 +205,7 @@ impl Wallet {
     }
 
     /// Those of these commitment transactions that the chain server does not know: what hangs on them is not there.
-    async fn unseen(&self, roots: impl Iterator<Item = Txid>) -> HashSet<Txid> {
+    pub(super) async fn unseen(&self, roots: impl Iterator<Item = Txid>) -> HashSet<Txid> {
         let roots: HashSet<Txid> = roots.collect();
         let mut unseen = HashSet::new();
         for root in roots {
@@ -257,7 +257,7 @@ impl Wallet {
     }
 
     /// Whether the exit of a coin began: it is this wallet's, and nothing else has to do with it.
-    fn begin_coin_exit(
+    pub(super) fn begin_coin_exit(
         &self,
         db: &Db<'_>,
         info: &OperatorInfo,

@@ -41,7 +41,8 @@ impl Wallet {
             Claim::ExitUpdate => false,
         };
         let state = if refunded { ChannelState::Refunded } else { ChannelState::Settled };
-        self.finish(exit, state, txid, Some(outpoint), amount)
+        let spent = exit.target();
+        self.finish(exit, state, (spent, txid), Some(outpoint), amount)
     }
 
     /// The other side's exit update is deep enough: what it pays this side is on chain.
@@ -52,21 +53,24 @@ impl Wallet {
         own: Option<(OutPoint, Amount)>,
     ) -> Result<()> {
         let amount = own.map_or(Amount::ZERO, |(_, amount)| amount);
-        self.finish(exit, ChannelState::Settled, tx.compute_txid(), own.map(|(outpoint, _)| outpoint), amount)
+        // Also where this side wanted something else, which will never be.
+        let spent = exit.data.outpoint;
+        let own = own.map(|(outpoint, _)| outpoint);
+        self.finish(exit, ChannelState::Settled, (spent, tx.compute_txid()), own, amount)
     }
 
     fn finish(
         &self,
         exit: &mut Exit,
         state: ChannelState,
-        txid: Txid,
+        (spent, txid): (OutPoint, Txid),
         own: Option<OutPoint>,
         amount: Amount,
     ) -> Result<()> {
         let outpoint = exit.data.outpoint;
         let event = EventKind::ExitClaimed { outpoint, txid, amount };
         exit.data.claimed_by = Some(txid);
-        exit.data.end = Some(End { outpoint: exit.target(), spent_by: txid, height: 0, at: 0 });
+        exit.data.end = Some(End { outpoint: spent, spent_by: txid, height: 0, at: 0 });
         self.end_exit(exit, state, &ChannelResult { txid, outpoint: own }, &event)?;
         note!(Info, "exit of {outpoint}: {txid} pays {} sats", amount.to_sat());
         (exit.data.stage, exit.data.amount) = (ExitStage::Done, amount);
