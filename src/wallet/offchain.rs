@@ -428,18 +428,16 @@ impl Wallet {
             FlowKind::Close | FlowKind::Release => self.complete_close(flow, data, job),
             FlowKind::Refund => self.complete_refund(flow, data, job).await,
             FlowKind::OpenOffchain => self.complete_funding(flow, data, job).await,
-            _ => self.store.write(|db| {
-                self.mark_sent(db, data, job)?;
-                Ok(db.delete_flow(&flow.id)?)
-            }),
+            _ => self.store.write(|db| self.end_sent(db, flow, data, job)),
         }
     }
 
-    /// The coins of an off-chain transaction that is final are gone.
-    pub(super) fn mark_sent(&self, db: &Db<'_>, data: &OffchainData, job: &Job) -> Result<()> {
+    /// The coins of an off-chain transaction that is final are gone, and its flow is over.
+    pub(super) fn end_sent(&self, db: &Db<'_>, flow: &Flow, data: &OffchainData, job: &Job) -> Result<()> {
         let txid = job.tx.txid();
         data.inputs.iter().try_for_each(|input| db.sign_away(&input.outpoint, &txid, true))?;
-        self.mark_spent(db, &data.inputs)
+        self.mark_spent(db, &data.inputs)?;
+        Ok(db.delete_flow(&flow.id)?)
     }
 
     /// Starts an off-chain flow over own coins: journal entry and coin locks in one transaction.

@@ -112,8 +112,7 @@ impl Wallet {
         self.observe().await?;
         let verified = self.verify_funding(&offer.terms, outpoint).await?;
         self.store_preconfirmed(&offer, outpoint, opening.key_index, Role::Payer, &verified, |db| {
-            self.mark_sent(db, data, job)?;
-            Ok(db.delete_flow(&flow.id)?)
+            self.end_sent(db, flow, data, job)
         })?;
         Ok(())
     }

@@ -84,11 +84,11 @@ impl Wallet {
             let mut answers = Vec::with_capacity(messages.len());
             for (message, verified) in messages.iter().zip(verified) {
                 let answer = verified.and_then(|verified| self.take(db, message, verified, &info));
-                // A failing disk fails the whole transaction: nothing was taken.
-                if answer.as_ref().is_err_and(|error| error.is_fatal()) {
-                    return answer.map(|_| Vec::new());
+                match answer {
+                    // A failing disk fails the whole transaction: nothing was taken.
+                    Err(error) if error.is_fatal() => return Err(error),
+                    answer => answers.push(answer),
                 }
-                answers.push(answer);
             }
             Ok::<_, Box<WalletError>>(answers)
         })?;

@@ -24,13 +24,6 @@ async fn paid_and_gone(world: &World, payer: Wallet, receiver: &Wallet, amount: 
     (payer, ark_txid)
 }
 
-/// What the chain has at an outpoint, in sats.
-async fn unspent(world: &World, outpoint: OutPoint) -> Option<u64> {
-    let asked = vec![outpoint.txid.to_string().into(), outpoint.vout.into()];
-    let found = world.regtest.node().call("gettxout", asked).await.unwrap();
-    found["value"].as_f64().map(|value| (value * 1e8).round() as u64)
-}
-
 /// The change comes back, and the payee has its part beside it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_change_of_a_payment_leaves() {
@@ -43,7 +36,8 @@ async fn the_change_of_a_payment_leaves() {
     world.mine(1).await;
     let done = all_done(&world, &payer).await;
     assert!(done.len() == 1 && done[0].amount > sats(29_000), "{done:?}");
-    assert_eq!(unspent(&world, OutPoint::new(ark_txid, 0)).await, Some(20_000), "the payee's");
+    let paid = world.regtest.node().utxo(&OutPoint::new(ark_txid, 0)).await.unwrap();
+    assert_eq!(paid.map(|output| output.value), Some(sats(20_000)), "the payee's");
     assert_eq!(payer.resume().await.unwrap().0, 0, "the payment is over");
     assert!(payer.exit_coins().await.unwrap().is_empty());
 }

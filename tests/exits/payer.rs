@@ -1,12 +1,13 @@
 //! The payer leaves: with everything, when the receiver does nothing, or with what is left.
 
 use regtest::operator::{Action, Call, Unit};
+use virtual_channels::channel::ChannelId;
 use virtual_channels::store::{ChannelState, Store};
-use virtual_channels::wallet::{EventKind, ExitStage};
+use virtual_channels::wallet::{EventKind, ExitStage, Wallet};
 
 use crate::coins::all_done;
 use crate::stage::{advance, finish, fund, leave, off_chain, pair, small, state, told, unroll, wait, wait_almost};
-use crate::world::{pay, sats};
+use crate::world::{World, pay, sats};
 
 async fn alone(unit: Unit) {
     let (world, payer, receiver) = pair(unit).await;
@@ -100,9 +101,8 @@ async fn what_the_receiver_leaves_in_seconds() {
     rest(Unit::Seconds).await;
 }
 
-/// The refund was submitted and answered, and is never finalized: its transactions are the way, without a wait for d2.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refund_that_is_never_finalized() {
+/// A refund that the operator has answered and does not finalize.
+async fn refund_answered() -> (World, Wallet, Wallet, ChannelId) {
     let (world, payer, receiver) = pair(Unit::Seconds).await;
     let id = small(&world, &payer, &receiver).await;
     let locktime = u64::from(payer.channel(&id).unwrap().locktime.to_consensus_u32());
@@ -110,6 +110,13 @@ async fn a_refund_that_is_never_finalized() {
     world.regtest.node().generate_after(12, locktime - tip.time + 1).await.unwrap();
     world.regtest.operator().await.faults().always(Call::FinalizeTx, Action::Drop);
     payer.refund(&id).await.unwrap_err();
+    (world, payer, receiver, id)
+}
+
+/// The refund was submitted and answered, and is never finalized: its transactions are the way, without a wait for d2.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_is_never_finalized() {
+    let (world, payer, _receiver, id) = refund_answered().await;
     fund(&world, &payer, &[20_000]).await;
     world.regtest.stop_operator().await;
 
@@ -125,13 +132,7 @@ async fn a_refund_that_is_never_finalized() {
 /// The same, and the receiver's exit update is first: what the payer wanted never comes to be, and nobody asks for it again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_the_receiver_forestalls() {
-    let (world, payer, receiver) = pair(Unit::Seconds).await;
-    let id = small(&world, &payer, &receiver).await;
-    let locktime = u64::from(payer.channel(&id).unwrap().locktime.to_consensus_u32());
-    let tip = world.regtest.node().tip().await.unwrap();
-    world.regtest.node().generate_after(12, locktime - tip.time + 1).await.unwrap();
-    world.regtest.operator().await.faults().always(Call::FinalizeTx, Action::Drop);
-    payer.refund(&id).await.unwrap_err();
+    let (world, payer, receiver, id) = refund_answered().await;
     for wallet in [&payer, &receiver] {
         fund(&world, wallet, &[20_000]).await;
     }

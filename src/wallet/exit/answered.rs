@@ -20,7 +20,7 @@ use crate::channel::ChannelId;
 use crate::channel::branch::{Branch, BranchReport};
 use crate::channel::exit::ExitPath;
 use crate::log::note;
-use crate::store::{Db, Flow, FlowKind, Role};
+use crate::store::{Flow, FlowKind, Role};
 
 impl Wallet {
     /// Makes of those that nobody drives, and that spend one of `coins`, what they are signed for: begins to leave the
@@ -89,7 +89,7 @@ impl Wallet {
         let info = self.info()?;
         self.store.write::<_, Box<WalletError>>(|db| {
             keep_own(db, &branch)?;
-            self.is_made(db, flow, &data, &job)?;
+            self.end_sent(db, flow, &data, &job)?;
             let mut any = false;
             for (outpoint, _) in &own {
                 any |= self.begin_coin_exit(db, &info, *outpoint, &branch, reason)?;
@@ -117,12 +117,7 @@ impl Wallet {
         let verified = VerifiedFunding { branch: branch.clone(), report, batch_expiry, expiry, expires_at };
         self.store_preconfirmed(&offer, outpoint, opening.key_index, Role::Payer, &verified, |db| {
             keep_own(db, &branch)?;
-            self.is_made(db, flow, data, job)
+            self.end_sent(db, flow, data, job)
         })
-    }
-
-    fn is_made(&self, db: &Db<'_>, flow: &Flow, data: &OffchainData, job: &Job) -> Result<()> {
-        self.mark_sent(db, data, job)?;
-        Ok(db.delete_flow(&flow.id)?)
     }
 }

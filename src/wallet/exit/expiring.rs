@@ -62,10 +62,6 @@ impl Wallet {
         }
         let coins: HashSet<OutPoint> = due.iter().map(|vtxo| vtxo.outpoint).collect();
         let made = self.count_as_made(Some(&coins), ExitReason::Deadline).await?;
-        if !made.is_empty() {
-            due = self.own_vtxos()?;
-            due.retain(|vtxo| coins.contains(&vtxo.outpoint) || made.contains(&vtxo.outpoint.txid));
-        }
         let (begun, refused) = self.begin_worthwhile(due, ExitReason::Deadline).await?;
         for exit in refused {
             note!(Warn, "{} expires, and is not worth an exit: {:?}", exit.outpoint, exit.problem);
