@@ -168,10 +168,26 @@ impl Branch {
             Some(_) => return Err(refuse(format!("{target} is not the agreed output"))),
             None => return Err(refuse(format!("{target} is not in it"))),
         }
+        self.check_aim(target, &spent)?;
         commitments.sort_unstable();
         commitments.dedup();
         report.commitments = commitments;
         Ok(report)
+    }
+
+    /// All of it leads to `target`: the last transaction holds it, and each one before has an output that is spent on the
+    /// way. So nothing in the branch spends the VTXO itself, and no transaction is paid for that brings nothing.
+    fn check_aim(&self, target: OutPoint, spent: &HashSet<OutPoint>) -> Result<(), ChannelError> {
+        let refuse = |what: String| ChannelError::InvalidBranch { what };
+        if self.leaf().is_none_or(|leaf| leaf.compute_txid() != target.txid) {
+            return Err(refuse(format!("{target} is not in its last transaction")));
+        }
+        let parents: HashSet<Txid> = spent.iter().map(|outpoint| outpoint.txid).collect();
+        let idle = self.nodes.iter().rev().skip(1).map(|node| node.tx.compute_txid());
+        match idle.into_iter().find(|txid| !parents.contains(txid)) {
+            Some(txid) => Err(refuse(format!("{txid} leads nowhere"))),
+            None => Ok(()),
+        }
     }
 }
 

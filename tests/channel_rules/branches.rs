@@ -365,3 +365,31 @@ fn what_is_spent_twice_is_no_way_out() {
     ark.output[0].value *= 2;
     refused(&doubled, good.nodes[2].tx.input[0].previous_output);
 }
+
+/// A branch is what its owner pays to put on chain: nothing in it spends the VTXO, or leads elsewhere.
+#[test]
+fn what_does_not_lead_to_the_vtxo() {
+    let world = World::new();
+    let beyond = world.offchain(0, |_, _| {});
+    let tree = &beyond.nodes[0].tx;
+    let vtxo = OutPoint::new(tree.compute_txid(), 0);
+    let refused = |branch: &Branch, target: OutPoint, expected: &TxOut, value: u64, what: String| {
+        let commitment = TxOut { value: sats(value), script_pubkey: world.batch_script() };
+        let commitment_outputs = HashMap::from([(world.root, commitment)]);
+        let (forfeit_key, expiry) = (world.pair.info.forfeit_key, world.expiry);
+        let context = BranchContext { commitment_outputs: &commitment_outputs, forfeit_key, expiry };
+        let result = branch.verify(&context, target, expected);
+        assert_eq!(result, Err(ChannelError::InvalidBranch { what }));
+    };
+    // It goes on, and spends what it should bring.
+    refused(&beyond, vtxo, &tree.output[0], VALUE, format!("{vtxo} is not in its last transaction"));
+
+    // Two leaves of one tree: the other one is somebody else's.
+    let inner = TxOut { value: sats(VALUE), script_pubkey: world.batch_script() };
+    let fork = world.tree_node(world.root, vec![inner.clone(), inner, anchor()]);
+    let parent = |vout| OutPoint::new(fork.tx.compute_txid(), vout);
+    let [other, own] = [0, 1].map(|vout| world.tree_node(parent(vout), vec![world.channel_output(), anchor()]));
+    let (idle, target) = (other.tx.compute_txid(), OutPoint::new(own.tx.compute_txid(), 0));
+    let branch = Branch { nodes: vec![fork, other, own] };
+    refused(&branch, target, &world.channel_output(), 2 * VALUE, format!("{idle} leads nowhere"));
+}
