@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::runtime::Runtime;
 use super::{ChannelState, ExitInfo, Sats, Settlement, Wallet, WalletError};
 use crate::wallet;
 
@@ -125,6 +126,19 @@ impl From<wallet::MaintenanceError> for MaintenanceError {
     }
 }
 
+/// What goes on by itself when nobody waits any more keeps its threads, also when the app lets go of the wallet now.
+struct GoingOn {
+    inner: wallet::Wallet,
+    runtime: Runtime,
+}
+
+impl Drop for GoingOn {
+    fn drop(&mut self) {
+        let inner = self.inner.clone();
+        self.runtime.detach(async move { inner.idle().await });
+    }
+}
+
 #[uniffi::export]
 impl Wallet {
     /// Does what is due, for a task in the background: goes on with what was interrupted, looks at every channel that
@@ -136,11 +150,8 @@ impl Wallet {
     /// what takes longer goes on by itself. May be called twice at once, and beside everything else. `next_run` says
     /// when to call it again.
     pub async fn maintain(&self) -> Result<MaintenanceReport, WalletError> {
-        let report = self.flow("maintain", |wallet| async move { Ok(wallet.maintain().await?.into()) }).await;
-        // What goes on by itself keeps its threads, also when the app lets go of the wallet now.
-        let inner = self.inner.clone();
-        self.runtime.detach(async move { inner.idle().await });
-        report
+        let _going_on = GoingOn { inner: self.inner.clone(), runtime: self.runtime.clone() };
+        self.flow("maintain", |wallet| async move { Ok(wallet.maintain().await?.into()) }).await
     }
 
     /// Follows the operator's news of this wallet's scripts and the chain's tip, and does at once what
@@ -150,6 +161,7 @@ impl Wallet {
     #[uniffi::method(default(poll_seconds = 30))]
     pub async fn live(self: Arc<Self>, poll_seconds: u64) -> Result<(), WalletError> {
         let (inner, runtime) = (self.inner.clone(), self.runtime.clone());
+        let _going_on = GoingOn { inner: inner.clone(), runtime: runtime.clone() };
         // Who follows does not keep the wallet open.
         drop(self);
         let poll = Duration::from_secs(poll_seconds.max(1));

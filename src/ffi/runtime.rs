@@ -80,6 +80,11 @@ impl Runtime {
         }
     }
 
+    /// Runs `work` to its end on a thread that may block; nobody waits for it.
+    pub fn detach_blocking(&self, work: impl FnOnce() + Send + 'static) {
+        let _ = self.spawn_blocking(Box::new(work));
+    }
+
     /// Runs `work`, which changes nothing, on the runtime, and ends it when the caller goes away.
     pub async fn wait<T, F>(&self, work: F) -> Result<T, WalletError>
     where

@@ -36,7 +36,11 @@ pub struct Wallet {
 
 impl Drop for Wallet {
     fn drop(&mut self) {
-        let _ = self.inner.close();
+        // Perhaps on a main thread: it waits for nobody.
+        if !self.inner.close_at_once() {
+            let inner = self.inner.clone();
+            self.runtime.detach_blocking(move || drop(inner.close()));
+        }
     }
 }
 

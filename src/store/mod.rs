@@ -34,7 +34,8 @@ mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 
 use held::{Held, OpenFile};
 use rusqlite::Connection;
@@ -95,6 +96,20 @@ impl Store {
         let closed = self.leave(Held::Closed, BUSY_TIMEOUT);
         self.changes.close();
         closed
+    }
+
+    /// As [`Store::close`], but waits for nobody: neither for another process, which finds the log then, nor for a call
+    /// that is running: then it answers false, and [`Store::close`] has to follow. Later calls are refused in any case.
+    pub fn close_at_once(&self) -> bool {
+        self.closing.store(true, Ordering::SeqCst);
+        self.changes.close();
+        let held = match self.held.try_lock() {
+            Ok(held) => held,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        let _ = release::let_go(held, Held::Closed, Duration::ZERO);
+        true
     }
 
     /// Runs `f` on one consistent state of the file. Do not call the store inside `f`: it would wait for itself.

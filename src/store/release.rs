@@ -1,5 +1,6 @@
 //! Letting go of the file for a while, and picking it up again.
 
+use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -26,23 +27,7 @@ impl Store {
     }
 
     pub(super) fn leave(&self, to: Held, patience: Duration) -> Result<(), StoreError> {
-        let mut held = self.held();
-        match std::mem::replace(&mut *held, Held::Closed) {
-            Held::Closed => Ok(()),
-            Held::Released => {
-                *held = to;
-                Ok(())
-            }
-            Held::Open(file) => {
-                *held = to;
-                let left = file.leave(patience);
-                match &left {
-                    Ok(()) => note!(Info, "let go of the database"),
-                    Err(error) => note!(Error, "let go of the database, which did not end well: {error}"),
-                }
-                left
-            }
-        }
+        let_go(self.held(), to, patience)
     }
 
     /// Picks up the file again after [`Store::release`], with all checks of [`Store::open`]; `check` looks whether it is
@@ -81,5 +66,25 @@ impl Store {
     /// Whether the file is let go of for now.
     pub fn is_released(&self) -> bool {
         matches!(*self.held(), Held::Released)
+    }
+}
+
+/// Lets go of what is held, and holds `to` from now on.
+pub(super) fn let_go(mut held: MutexGuard<'_, Held>, to: Held, patience: Duration) -> Result<(), StoreError> {
+    match std::mem::replace(&mut *held, Held::Closed) {
+        Held::Closed => Ok(()),
+        Held::Released => {
+            *held = to;
+            Ok(())
+        }
+        Held::Open(file) => {
+            *held = to;
+            let left = file.leave(patience);
+            match &left {
+                Ok(()) => note!(Info, "let go of the database"),
+                Err(error) => note!(Error, "let go of the database, which did not end well: {error}"),
+            }
+            left
+        }
     }
 }

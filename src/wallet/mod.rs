@@ -205,16 +205,31 @@ impl Wallet {
 
     /// Ends background work and lets go of the database. Later calls answer [`crate::store::StoreError::Closed`].
     pub fn close(&self) -> Result<()> {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.abort_all();
-        drop(tasks);
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.end_background();
         let closed = self.store.close();
+        self.tell_closed();
+        Ok(closed?)
+    }
+
+    /// As [`Wallet::close`], but waits for no call: false where one is running, and `close` has to follow. Whatever is
+    /// asked from now on is refused all the same.
+    pub fn close_at_once(&self) -> bool {
+        self.end_background();
+        let closed = self.store.close_at_once();
+        self.tell_closed();
+        closed
+    }
+
+    fn end_background(&self) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn tell_closed(&self) {
         if self.events.close() {
             note!(Info, "closes a wallet");
         }
         self.returned.notify_waiters();
-        Ok(closed?)
     }
 
     /// Waits for the flow that is running, at most about two minutes, then closes.

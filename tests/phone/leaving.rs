@@ -142,3 +142,22 @@ leaves_nothing!(opened_and_closed_again_and_again, async |payer, receiver| {
         wallet.shutdown().await.unwrap();
     }
 });
+
+leaves_nothing!(let_go_of_while_another_process_writes, async |payer, receiver| {
+    drop(receiver);
+    let path = PathBuf::from(std::env::var(PLACE).unwrap()).join("payer.db");
+    let other = rusqlite::Connection::open(path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // It waits for the other's lock, also when nobody waits for it any more.
+    let inviting = tokio::spawn({
+        let payer = payer.clone();
+        async move { payer.create_invite(invite()).await }
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    inviting.abort();
+    assert!(inviting.await.unwrap_err().is_cancelled());
+    let before = handles();
+    drop(payer);
+    assert_eq!(handles(), before, "who lets go does not wait for the lock, or for what waits for it");
+    other.execute_batch("ROLLBACK").unwrap();
+});

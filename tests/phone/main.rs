@@ -13,6 +13,7 @@ mod world;
 #[cfg(target_os = "linux")]
 mod alone;
 mod clock;
+mod following;
 #[cfg(target_os = "linux")]
 mod leaving;
 #[cfg(target_os = "linux")]

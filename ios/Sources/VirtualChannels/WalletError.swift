@@ -9,7 +9,7 @@ extension WalletError {
     public var mayPass: Bool {
         switch self {
         case .OperatorUnreachable, .OperatorTimeout, .OperatorAnswer, .ChainUnreachable, .ChainAnswer, .BatchFailed, .OutcomeUnknown,
-            .CoinLocked, .DatabaseBusy, .DatabaseReleased:
+            .CoinLocked, .DatabaseBusy, .DatabaseReleased, .NotConfirmed, .StillRunning:
             true
         default:
             false

@@ -21,7 +21,8 @@ final class ErrorTextTests: XCTestCase {
             Set(passing),
             [
                 "OperatorUnreachable", "OperatorTimeout", "OperatorAnswer", "ChainUnreachable", "ChainAnswer", "BatchFailed",
-                "OutcomeUnknown", "CoinLocked", "DatabaseBusy", "DatabaseReleased",
+                "OutcomeUnknown", "CoinLocked", "DatabaseBusy", "DatabaseReleased", "NotConfirmed",
+                "StillRunning",
             ])
     }
 

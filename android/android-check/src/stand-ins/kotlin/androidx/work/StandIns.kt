@@ -7,7 +7,7 @@ import java.util.concurrent.TimeUnit
 
 enum class NetworkType { CONNECTED }
 
-enum class BackoffPolicy { EXPONENTIAL }
+enum class BackoffPolicy { LINEAR }
 
 enum class ExistingWorkPolicy { REPLACE, APPEND_OR_REPLACE }
 

@@ -7,16 +7,16 @@ import kotlin.time.Duration.Companion.seconds
 
 /** What a background job came to, and what its scheduler should do. */
 sealed interface MaintenanceOutcome {
-    /** All was looked at; [report] says when the next run is due. What failed in it does not get better by itself. */
+    /** It ran; [report] says when the next run is due, which is soon where something in it failed that may pass. */
     data class Done(
         /** What was done, and when to come back. */
         val report: MaintenanceReport,
     ) : MaintenanceOutcome
 
-    /** Somebody could not be reached, or was too busy: run again soon. */
+    /** It could not run now, such as when the database is in use for too long: run again soon. */
     data class Retry(
-        /** What failed. */
-        val errors: List<WalletException>,
+        /** What was in the way. */
+        val error: WalletException,
     ) : MaintenanceOutcome
 
     /** Trying again changes nothing: show [error] when the app is opened next. */
@@ -31,10 +31,12 @@ sealed interface MaintenanceOutcome {
  * what is due. For Android's WorkManager, or any other scheduler:
  *
  * ```
- * override suspend fun doWork(): Result = when (Maintenance.run(config) { keystore.mnemonic() }) {
- *     is MaintenanceOutcome.Done -> Result.success()
- *     is MaintenanceOutcome.Retry -> Result.retry()
- *     is MaintenanceOutcome.Failed -> Result.failure()
+ * override suspend fun doWork(): Result {
+ *     val outcome = Maintenance.run(config) { keystore.mnemonic() }
+ *     if (outcome is MaintenanceOutcome.Retry) return Result.retry()
+ *     val now = System.currentTimeMillis() / 1_000
+ *     Maintenance.pause(outcome, attempt = 1, now)?.let { schedule(applicationContext, it) }
+ *     return Result.success()
  * }
  * ```
  *
@@ -54,7 +56,7 @@ object Maintenance {
         val wallet = try {
             VirtualChannels.open(config, words, clock)
         } catch (error: WalletException) {
-            return decide(listOf(error)) ?: MaintenanceOutcome.Failed(error)
+            return notRun(error)
         }
         return try {
             run(wallet)
@@ -66,15 +68,13 @@ object Maintenance {
     /** The maintenance of a wallet that is open. */
     suspend fun run(wallet: WalletInterface): MaintenanceOutcome =
         try {
-            val report = wallet.maintain()
-            decide(report.errors.map { it.error }) ?: MaintenanceOutcome.Done(report)
+            MaintenanceOutcome.Done(wallet.maintain())
         } catch (error: WalletException) {
-            decide(listOf(error)) ?: MaintenanceOutcome.Failed(error)
+            notRun(error)
         }
 
-    /** [MaintenanceOutcome.Retry] where one of these may be gone in a while, else null. */
-    internal fun decide(errors: List<WalletException>): MaintenanceOutcome? =
-        if (errors.any { it.mayPass() }) MaintenanceOutcome.Retry(errors) else null
+    private fun notRun(error: WalletException): MaintenanceOutcome =
+        if (error.mayPass()) MaintenanceOutcome.Retry(error) else MaintenanceOutcome.Failed(error)
 
     /**
      * How long to wait before the next run, for schedulers that do not know by themselves; null when nothing is pending.
@@ -84,11 +84,14 @@ object Maintenance {
      */
     fun pause(outcome: MaintenanceOutcome, attempt: Int, nowUnixSeconds: Long): Duration? = when (outcome) {
         is MaintenanceOutcome.Done -> outcome.report.nextRun?.let { (it.toLong() - nowUnixSeconds).seconds } ?: return null
-        is MaintenanceOutcome.Retry -> 30.seconds * (1 shl (attempt - 1).coerceIn(0, 10))
+        is MaintenanceOutcome.Retry -> (SHORTEST * (1 shl (attempt - 1).coerceIn(0, 10))).coerceAtMost(LONGEST_RETRY)
         is MaintenanceOutcome.Failed -> LONGEST
     }.coerceIn(SHORTEST, LONGEST)
 
-    private val SHORTEST = 1.minutes / 2
+    private val SHORTEST = 30.seconds
+
+    /** As often as the library itself tries again what failed. */
+    private val LONGEST_RETRY = 15.minutes
 }
 
 /** Whether trying again in a while may go well, with nothing changed: the network, the operator, a lock. */
@@ -96,7 +99,7 @@ fun WalletException.mayPass(): Boolean = when (this) {
     is WalletException.OperatorUnreachable, is WalletException.OperatorTimeout, is WalletException.OperatorAnswer,
     is WalletException.ChainUnreachable, is WalletException.ChainAnswer, is WalletException.BatchFailed,
     is WalletException.OutcomeUnknown, is WalletException.CoinLocked, is WalletException.DatabaseBusy,
-    is WalletException.DatabaseReleased,
+    is WalletException.DatabaseReleased, is WalletException.NotConfirmed, is WalletException.StillRunning,
     -> true
     else -> false
 }

@@ -2,6 +2,7 @@ package org.virtualchannels
 
 import java.nio.file.Path
 import kotlin.time.Duration.Companion.hours
+import kotlin.time.Duration.Companion.minutes
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -48,20 +49,37 @@ class MaintenanceTest {
     fun whatIsTriedAgain() = runBlocking<Unit> {
         val ready = ReadyChannel(folder)
         val lost = ready.payer.config().copy(operatorUrl = NOWHERE, esploraUrl = NOWHERE)
-        val retry = Maintenance.run(lost) { ready.payer.words } as MaintenanceOutcome.Retry
-        assertTrue(retry.errors.any { it is WalletException.ChainUnreachable || it is WalletException.OperatorUnreachable }, "${retry.errors}")
+        ready.payer.open().use { wallet ->
+            wallet.releaseDatabase()
+            val retry = Maintenance.run(wallet) as MaintenanceOutcome.Retry
+            assertTrue(retry.error is WalletException.DatabaseReleased, "${retry.error}")
+        }
         val failed = Maintenance.run(ready.payer.config()) { generateMnemonic() } as MaintenanceOutcome.Failed
         assertTrue(failed.error is WalletException.OtherWallet)
         val bug = assertThrows<IllegalStateException> { Maintenance.run(lost) { error("the keystore is locked") } }
         assertEquals("the keystore is locked", bug.message)
     }
 
+    /** With nobody to be reached, however often: an exit has its deadlines all the same. */
+    @Test
+    fun whoIsAwayIsAskedAgainSoon() = runBlocking<Unit> {
+        val ready = ReadyChannel(folder)
+        val lost = ready.payer.config().copy(operatorUrl = NOWHERE, esploraUrl = NOWHERE)
+        for (attempt in 1..3) {
+            val done = Maintenance.run(lost) { ready.payer.words } as MaintenanceOutcome.Done
+            val errors = done.report.errors.map { it.error }
+            assertTrue(errors.any { it is WalletException.ChainUnreachable || it is WalletException.OperatorUnreachable }, "$errors")
+            val pause = Maintenance.pause(done, 20, System.currentTimeMillis() / 1_000)!!
+            assertTrue(pause in 1.minutes..15.minutes, "$pause")
+        }
+    }
+
     @Test
     fun whenItRunsAgain() {
-        val retry = MaintenanceOutcome.Retry(listOf())
+        val retry = MaintenanceOutcome.Retry(WalletException.DatabaseBusy())
         val pauses = (1..20).map { Maintenance.pause(retry, it, 0) }
         assertEquals(listOf(30.seconds, 60.seconds, 120.seconds), pauses.take(3))
-        assertEquals(Maintenance.LONGEST, pauses.last())
+        assertEquals(15.minutes, pauses.last())
         val report = MaintenanceReport(
             resumed = 0u, left = 0u, changed = listOf(), settled = null, feeRefused = null, exits = listOf(), kept = 0u,
             errors = listOf(), nextRun = 1_000u,

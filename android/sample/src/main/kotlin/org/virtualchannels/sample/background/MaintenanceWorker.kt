@@ -43,7 +43,7 @@ class MaintenanceWorker(context: Context, parameters: WorkerParameters) : Corout
             val request = OneTimeWorkRequestBuilder<MaintenanceWorker>()
                 .setInitialDelay(delay.inWholeSeconds, TimeUnit.SECONDS)
                 .setConstraints(Constraints.Builder().setRequiredNetworkType(NetworkType.CONNECTED).build())
-                .setBackoffCriteria(BackoffPolicy.EXPONENTIAL, 1, TimeUnit.MINUTES)
+                .setBackoffCriteria(BackoffPolicy.LINEAR, 1, TimeUnit.MINUTES)
                 .build()
             WorkManager.getInstance(context).enqueueUniqueWork(NAME, policy, request)
         }
