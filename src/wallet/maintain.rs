@@ -22,6 +22,9 @@ use crate::store::{ChannelRow, ChannelState, FlowKind, Role};
 /// The longest one run takes. What is under way then goes on by itself.
 const RUN_LIMIT: Duration = Duration::from_secs(240);
 
+/// The longest that is waited for closes before the channels are looked at.
+const CLOSES_LIMIT: Duration = Duration::from_secs(120);
+
 /// The longest that looking at channels takes; those with the earliest deadlines are looked at first.
 const LOOK_LIMIT: Duration = Duration::from_secs(60);
 
@@ -144,8 +147,11 @@ impl Wallet {
             fee_refused: None,
         };
         run.probe().await;
-        // First what has a deadline: batches may take all the time there is.
+        // First what has a deadline: batches may take all the time there is. Closes may not: an operator that does not
+        // answer them must leave time to look and to leave.
+        run.deadline = Instant::now() + CLOSES_LIMIT;
         run.act(|task| task == MaintenanceTask::Close).await?;
+        run.deadline = deadline;
         run.look().await?;
         run.leave().await?;
         if flows > 0 || tried {
@@ -402,8 +408,8 @@ impl Run {
 
     /// Leaves with own VTXOs that expire soon and that nobody has renewed; answers when the next one must be left.
     async fn leave_expiring(&mut self, coins: Option<&[Coin]>) -> Result<Option<u64>> {
-        // An operator that answers, and does not say what there is, may have renewed it just now.
-        let Some(tip) = self.tip.filter(|_| coins.is_some() || !self.operator) else { return Ok(None) };
+        // Also where an operator answers, but does not say what there is: what was renewed here is known here.
+        let Some(tip) = self.tip else { return Ok(None) };
         let due = self.wallet.leave_expiring(&tip, coins).await;
         let Some((begun, next)) = self.note(MaintenanceTask::Exit, None, due) else { return Ok(None) };
         if begun {

@@ -20,20 +20,18 @@ impl Wallet {
         }
         let loaded = self.loaded(&row.record.id).ok().filter(|_| row.hot.role == Role::Receiver)?;
         let terms = &loaded.channel.terms;
+        let script = matches!(error, WalletError::Operator(error) if error.is(code::INVALID_VTXO_SCRIPT));
+        let signer = matches!(error, WalletError::Channel(ChannelError::WrongOperator { .. }));
+        if !script && !signer {
+            return None;
+        }
         let info = self.fresh_info().await.ok()?;
-        let refused = match error {
-            // It raised the delay above d1, and takes the channel no more.
-            WalletError::Operator(error) if error.is(code::INVALID_VTXO_SCRIPT) => {
-                let delay = info.unilateral_exit_delay;
-                delay.unit() == terms.d1.unit() && delay.value() > terms.d1.value()
-            }
-            // It signs no more with the key that is in the channel.
-            WalletError::Channel(ChannelError::WrongOperator { .. }) => {
-                info.check_signer(&terms.operator, self.now().unix()).is_err()
-            }
-            _ => false,
-        };
-        refused.then_some(ExitReason::OperatorRefuses)
+        let delay = info.unilateral_exit_delay;
+        // It raised the delay above d1, and takes the channel no more.
+        let raised = delay.unit() == terms.d1.unit() && delay.value() > terms.d1.value();
+        // It signs no more with the key that is in the channel.
+        let retired = || info.check_signer(&terms.operator, self.now().unix()).is_err();
+        (script && raised || signer && retired()).then_some(ExitReason::OperatorRefuses)
     }
 
     /// Refuses to leave on chain what is worth less than that costs.
@@ -43,7 +41,8 @@ impl Wallet {
             Role::Payer => row.record.capacity.checked_sub(row.hot.high).unwrap_or(Amount::ZERO),
         };
         let size = self.channel_info(row.clone())?.exit_vbytes;
-        let rate = self.net.chain.fees().await?.within(AIM);
+        // As in an exit itself: a server without estimates holds nobody up.
+        let rate = self.net.chain.fees().await.unwrap_or_default().within(AIM);
         let fee = rate.fee_vb(size).unwrap_or(Amount::MAX_MONEY);
         match amount.checked_sub(fee) {
             Some(left) if left > Amount::ZERO => Ok(()),
