@@ -85,6 +85,23 @@ async fn the_operator_does_not_renew() {
     assert_eq!(report.exits.iter().map(|exit| exit.outpoint).collect::<Vec<_>>(), [coin]);
 }
 
+/// Nor does it say what there is: what it has not renewed is known here.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_shows_no_coins() {
+    let world = World::start(Unit::Seconds).await;
+    let payer = world.wallet("payer").await;
+    let coin = coin(&world, &payer).await;
+    let settled_at = world.regtest.node().tip().await.unwrap().time;
+    fund(&world, &payer, &[10_000]).await;
+    world.regtest.operator().await.faults().always(Call::GetVtxos, Action::AnswerError);
+    let last = settled_at + 86_016 - 6_144 - 512;
+    wait(&world, (last - 5_000, DelayUnit::Seconds)).await;
+    assert_eq!(payer.maintain().await.unwrap().exits, []);
+    wait(&world, (last, DelayUnit::Seconds)).await;
+    let report = payer.maintain().await.unwrap();
+    assert_eq!(report.exits.iter().map(|exit| exit.outpoint).collect::<Vec<_>>(), [coin]);
+}
+
 /// What is worth less than its exit is let go.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_worth_it_expires() {

@@ -3,8 +3,9 @@ import Foundation
 /// Where a wallet's database lies: in a folder of its own, which is kept out of backups.
 ///
 /// A backup of the database is of no use, and harmful when it is restored: an old state of a channel would come back, and the other
-/// side has newer signatures. What is to be backed up is the mnemonic, once. SQLite puts two more files beside the database while it is
-/// in use, so the whole folder is treated, before there is a file in it:
+/// side has newer signatures. What is to be backed up is the mnemonic, once, and after each opening the static backup
+/// (``Wallet/backup()``), which payments do not change. SQLite puts two more files beside the database while it is in use, so the whole
+/// folder is treated, before there is a file in it:
 ///
 /// - It is excluded from iCloud and computer backups.
 /// - On iOS its files are readable from the first unlocking after a restart on (`completeUntilFirstUserAuthentication`), so that

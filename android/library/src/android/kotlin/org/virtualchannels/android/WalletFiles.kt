@@ -9,7 +9,8 @@ import java.io.IOException
  * phone.
  *
  * A database that comes back from a backup has older channels than the other side knows: to pay or close with them costs
- * money. What is to be kept are the twelve words.
+ * money. What is to be kept are the twelve words, once, and after each opening the text of `Wallet.backup`, which payments do not
+ * change: channels come back only with both.
  */
 object WalletFiles {
     private const val FOLDER = "virtual-channels"
