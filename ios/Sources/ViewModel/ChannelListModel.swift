@@ -61,10 +61,13 @@ public final class ChannelListModel: Model<ChannelListState> {
 }
 
 extension Wallet {
-    /// Looks at chain and operator for every channel that has not ended.
+    /// Looks at chain and operator for every channel that has not ended. One that cannot be looked at does not hide the others; the
+    /// first such error is thrown in the end.
     func watchAll() async throws {
+        var problem: (any Error)?
         for channel in try await channels() where ![.settled, .refunded, .lost].contains(channel.state) {
-            _ = try await watch(channelId: channel.id)
+            do { _ = try await watch(channelId: channel.id) } catch { problem = problem ?? error }
         }
+        if let problem { throw problem }
     }
 }

@@ -10,8 +10,9 @@ import UIKit
 /// let guardian = SuspensionGuard(DatabaseLease(wallet))    // keep it as long as the wallet
 /// ```
 ///
-/// On iOS it asks the system for the moment that letting go takes. Work in the background (a `BGTask`) brackets itself with
-/// ``DatabaseLease/pickUp()`` and ``DatabaseLease/letGo()``.
+/// On iOS it asks the system for the moment that letting go takes. Work in the background (a `BGTask`) begins with
+/// ``DatabaseLease/pickUp()`` and ends with ``DatabaseLease/letGo()``, the latter only where the app is still in the background: the two
+/// are not counted, and the app in use would be without its database.
 public final class SuspensionGuard: @unchecked Sendable {
     private let center: NotificationCenter
     private var observers: [any NSObjectProtocol] = []

@@ -12,8 +12,9 @@ import kotlinx.coroutines.flow.flow
  * dispatcher, `shareIn`) acknowledges them as soon as it has them; [Event.kind] [EventKind.Progress] is shown only, and comes
  * once.
  *
- * One collector at a time: two would both see the event that waits. Throws what [Wallet.nextEvent] throws, but for
- * [WalletException.Closed], which ends the flow.
+ * One collector at a time: two would both see the event that waits. Throws what [Wallet.nextEvent] and
+ * [Wallet.acknowledgeEvent] throw, but for [WalletException.Closed], which ends the flow; where that was
+ * [WalletException.DatabaseReleased], collect again once the database is picked up.
  */
 fun WalletInterface.events(): Flow<Event> = flow {
     while (true) {
