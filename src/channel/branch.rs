@@ -287,6 +287,12 @@ pub fn sweep_tweak(internal: XOnlyPublicKey, forfeit_key: XOnlyPublicKey, expiry
     TapTweakHash::from_key_and_tweak(internal, Some(sweep_root(forfeit_key, expiry)))
 }
 
+/// Whether `tx` spends `prevouts`, input by input, by leaves of checksigs and with all their signatures, as checkpoints and
+/// ark transactions do.
+pub fn is_signed_offchain(tx: &Transaction, prevouts: &[TxOut]) -> bool {
+    !prevouts.is_empty() && tx.input.len() == prevouts.len() && check_signatures(tx, prevouts, false).is_ok()
+}
+
 /// Verifies every input's witness: a key-path spend in a batch tree, else a script-path spend by a leaf of checksigs.
 fn check_signatures(tx: &Transaction, prevouts: &[TxOut], in_tree: bool) -> Result<(), ChannelError> {
     let txid = tx.compute_txid();

@@ -8,7 +8,7 @@ use bitcoin::sighash::{Prevouts, SighashCache};
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, TapSighashType, Transaction, TxOut, Witness, absolute};
 use secp256k1::{Keypair, SECP256K1, Scalar};
 use virtual_channels::channel::branch::{
-    Branch, BranchContext, BranchNode, BranchReport, MAX_LEVELS, sweep_root, tree_output_script,
+    Branch, BranchContext, BranchNode, BranchReport, MAX_LEVELS, is_signed_offchain, sweep_root, tree_output_script,
 };
 use virtual_channels::channel::offchain::{Checkpoint, OffchainInput, OffchainTx, anchor, unsigned_input, version3};
 use virtual_channels::channel::script::{Leaf, cltv_multisig, csv_multisig, multisig};
@@ -392,4 +392,24 @@ fn what_does_not_lead_to_the_vtxo() {
     let (idle, target) = (other.tx.compute_txid(), OutPoint::new(own.tx.compute_txid(), 0));
     let branch = Branch { nodes: vec![fork, other, own] };
     refused(&branch, target, &world.channel_output(), 2 * VALUE, format!("{idle} leads nowhere"));
+}
+
+/// What a chain server shows as the spend of a channel: its id says nothing about who signed.
+#[test]
+fn a_spend_that_nobody_signed() {
+    let world = World::new();
+    let good = world.offchain(0, |_, _| {});
+    for node in 1..3 {
+        let (tx, prevout) = (good.nodes[node].tx.clone(), good.nodes[node - 1].tx.output[0].clone());
+        assert!(is_signed_offchain(&tx, std::slice::from_ref(&prevout)));
+        assert!(!is_signed_offchain(&tx, &[]));
+        assert!(!is_signed_offchain(&tx, &[prevout.clone(), prevout.clone()]));
+        assert!(!is_signed_offchain(&tx, &[TxOut { value: prevout.value + sats(1), ..prevout.clone() }]));
+        let mut bare = tx.clone();
+        bare.input[0].witness = Witness::new();
+        assert!(!is_signed_offchain(&bare, std::slice::from_ref(&prevout)));
+        let mut other = tx;
+        other.output[0].value -= sats(1);
+        assert!(!is_signed_offchain(&other, &[prevout]), "the signature is another transaction's");
+    }
 }

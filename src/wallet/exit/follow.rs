@@ -9,6 +9,7 @@ use super::drive::{Exit, Look};
 use super::ended::spends;
 use super::{ExitProblem, ExitStage};
 use crate::chain::Spend;
+use crate::channel::branch::is_signed_offchain;
 use crate::channel::exit::{ChannelSpend, output_to};
 
 impl Wallet {
@@ -71,7 +72,11 @@ impl Wallet {
         let Some(next) = self.net.chain.outspend(first).await? else { return Ok(()) };
         let Some(ark) = self.net.chain.transaction(next.txid).await? else { return Ok(()) };
         let script = party.ark_payout.script();
-        let Some((outpoint, amount)) = output_to(&ark, &script) else {
+        // A chain server may make up what a transaction id does not tell: who signed.
+        let signed = is_signed_offchain(checkpoint, &[loaded.channel.prevout()])
+            && ark.input.iter().all(|input| input.previous_output == first)
+            && checkpoint.output.first().is_some_and(|output| is_signed_offchain(&ark, std::slice::from_ref(output)));
+        let Some((outpoint, amount)) = output_to(&ark, &script).filter(|_| signed) else {
             // Nothing for this side: swept, or a close in which nothing was left.
             let confirmations = confirmations.min(next.status.confirmations(look.tip.height));
             let lost = self.is_lost(look, exit, first, (next.txid, confirmations));
