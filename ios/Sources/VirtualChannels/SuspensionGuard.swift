@@ -10,9 +10,8 @@ import UIKit
 /// let guardian = SuspensionGuard(DatabaseLease(wallet))    // keep it as long as the wallet
 /// ```
 ///
-/// On iOS it asks the system for the moment that letting go takes. Work in the background (a `BGTask`) begins with
-/// ``DatabaseLease/pickUp()`` and ends with ``DatabaseLease/letGo()``, the latter only where the app is still in the background: the two
-/// are not counted, and the app in use would be without its database.
+/// On iOS it asks the system for the moment that letting go takes. Work in the background (a `BGTask`) runs within
+/// ``DatabaseLease/during(_:)``: the app may come and go meanwhile, and the last of the two lets go of the database.
 public final class SuspensionGuard: @unchecked Sendable {
     private let center: NotificationCenter
     private var observers: [any NSObjectProtocol] = []
@@ -52,9 +51,13 @@ public final class SuspensionGuard: @unchecked Sendable {
     /// Has the system wait. Unlike a background task of `UIApplication` this is there in extensions, too.
     private static func stayAwake(until gone: Task<Void, any Error>) {
         #if os(iOS) || os(tvOS) || os(watchOS) || os(visionOS)
+        let done = DispatchSemaphore(value: 0)
         ProcessInfo.processInfo.performExpiringActivity(withReason: "letting go of the wallet's database") { expired in
-            guard !expired else { return }
-            let done = DispatchSemaphore(value: 0)
+            // Called again when the time is over: whoever still holds the database is work that has got time of its own.
+            guard !expired else {
+                done.signal()
+                return
+            }
             Task {
                 _ = await gone.result
                 done.signal()

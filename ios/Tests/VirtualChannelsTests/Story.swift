@@ -50,6 +50,13 @@ class Story: XCTestCase {
         try await Wallet.open(config: config(name), mnemonic: mnemonic ?? generateMnemonic(), clock: clock)
     }
 
+    /// Which files of that name the process has open; on systems without /proc none is seen.
+    func openFiles(_ name: String) -> [String] {
+        let numbers = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+        let files = numbers.compactMap { try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)") }
+        return files.filter { $0.contains(folder.lastPathComponent) && $0.contains(name) }
+    }
+
     /// Money on chain, brought into Ark and confirmed.
     func fund(_ wallet: Wallet, _ amount: Sats) async throws {
         try await regtest.pay(wallet.boardingAddress(), amount)

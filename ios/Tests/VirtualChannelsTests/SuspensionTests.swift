@@ -10,7 +10,7 @@ final class SuspensionTests: Story {
         _ = try await payer.pay(channelId: channel, amount: 1_000, paymentId: "1")
         let lease = DatabaseLease(payer)
         try await lease.letGo().value
-        XCTAssertEqual(open("payer.db"), [])
+        XCTAssertEqual(openFiles("payer.db"), [])
         let refused = try await refusal { try await payer.pay(channelId: channel, amount: 1_000, paymentId: "2") }
         XCTAssertEqual(refused, .DatabaseReleased)
         // Again does nothing, and the other wallet does not notice.
@@ -115,13 +115,13 @@ final class SuspensionTests: Story {
         var guardian: SuspensionGuard? = SuspensionGuard(
             DatabaseLease(wallet), sleeping: sleeping, waking: waking, center: center, failed: { _ in failure.fulfill() })
         center.post(name: sleeping, object: nil)
-        try await eventually("the database to be let go of") { self.open("wallet.db").isEmpty }
+        try await eventually("the database to be let go of") { self.openFiles("wallet.db").isEmpty }
         center.post(name: waking, object: nil)
         try await eventually("the database to be back") { (try? await wallet.channels()) != nil }
 
         // The file is gone when the app comes back: that is told.
         center.post(name: sleeping, object: nil)
-        try await eventually("the database to be let go of") { self.open("wallet.db").isEmpty }
+        try await eventually("the database to be let go of") { self.openFiles("wallet.db").isEmpty }
         let path = config("wallet").databasePath
         try FileManager.default.moveItem(atPath: path, toPath: path + ".away")
         center.post(name: waking, object: nil)
@@ -134,12 +134,5 @@ final class SuspensionTests: Story {
         center.post(name: sleeping, object: nil)
         _ = try await wallet.channels()
         try await wallet.shutdown()
-    }
-
-    /// Which files of that name the process has open; on systems without /proc none is seen.
-    private func open(_ name: String) -> [String] {
-        let numbers = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
-        let files = numbers.compactMap { try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)") }
-        return files.filter { $0.contains(folder.lastPathComponent) && $0.contains(name) }
     }
 }
