@@ -6,7 +6,7 @@ use virtual_channels::store::{ChannelState, Store};
 use virtual_channels::wallet::{EventKind, ExitInfo, ExitReason, ExitStage, Wallet};
 
 use crate::coins::all_done;
-use crate::signed_away::coin;
+use crate::signed_away::{coin, coin_of};
 use crate::stage::{finish, fund, pair, small, state, told, wait};
 use crate::world::{World, refused, sats};
 
@@ -102,12 +102,12 @@ async fn the_operator_shows_no_coins() {
     assert_eq!(report.exits.iter().map(|exit| exit.outpoint).collect::<Vec<_>>(), [coin]);
 }
 
-/// What is worth less than its exit is let go.
+/// What is worth less than its exit is let go: an exit never pays less than 10 sats a vbyte where the rate is higher.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_worth_it_expires() {
     let world = World::start(Unit::Blocks).await;
     let payer = world.wallet("payer").await;
-    coin(&world, &payer).await;
+    coin_of(&world, &payer, 3_000).await;
     let settled_at = height(&world).await;
     fund(&world, &payer, &[10_000]).await;
     world.regtest.stop_operator().await;
@@ -115,6 +115,27 @@ async fn what_is_not_worth_it_expires() {
     assert_eq!(at_the_last_moment(&world, &payer, settled_at).await, []);
     world.regtest.set_fee_rate(1);
     assert_eq!(payer.maintain().await.unwrap().exits.len(), 1, "the fees have come down");
+}
+
+/// A chain server that invents a rate costs half of the coin at most, and does not keep it from being left.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invented_rate_lets_nothing_expire() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.wallet("payer").await;
+    coin(&world, &payer).await;
+    let settled_at = height(&world).await;
+    fund(&world, &payer, &[40_000]).await;
+    world.regtest.stop_operator().await;
+    world.regtest.set_fee_rate(90_000);
+    let exits = at_the_last_moment(&world, &payer, settled_at).await;
+    assert_eq!(
+        exits.iter().map(|exit| (exit.reason, exit.problem.clone())).collect::<Vec<_>>(),
+        [(ExitReason::Deadline, None)]
+    );
+    world.mine(1).await;
+    assert_eq!(all_done(&world, &payer).await.len(), 1);
+    let has = payer.onchain_balance().await.unwrap().confirmed;
+    assert!(has > sats(40_000 + 50_000 - 25_000 - 10_000), "{has}");
 }
 
 /// Somebody else pays for the branch of a VTXO.

@@ -7,6 +7,8 @@ use virtual_channels::channel::exit::anchor_of;
 use virtual_channels::store::Store;
 use virtual_channels::wallet::{EventKind, ExitProblem, ExitStage, Wallet};
 
+use crate::coins::all_done;
+use crate::signed_away::coin_of;
 use crate::stage::{advance, finish, fund, in_a_batch, pair, small, told, unroll, wait};
 use crate::world::{World, pay, sats};
 
@@ -229,4 +231,55 @@ async fn an_invented_rate_takes_half_of_the_claim_once() {
     // 10 sats a vbyte are always allowed.
     let has = receiver.onchain_balance().await.unwrap().confirmed;
     assert!(has > sats(100_000 + 60_000 - 30_000 - 10_000), "{has}");
+}
+
+/// At that rate the way would take half of the claim, and the wallet has less: it pays what is never too much, and says what is
+/// missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn few_coins_pay_what_they_can() {
+    let (world, payer, receiver) = pair(Unit::Blocks).await;
+    let id = small(&world, &payer, &receiver).await;
+    fund(&world, &receiver, &[5_000]).await;
+    world.regtest.stop_operator().await;
+    world.regtest.set_fee_rate(90_000);
+    let anchor = first_anchor(&world, "receiver", &receiver, &id);
+    let info = receiver.exit_channel(&id).await.unwrap();
+    let Some(ExitProblem::NeedsFees { missing, .. }) = info.problem else { panic!("{:?}", info.problem) };
+    let (_, paid) = in_mempool(&world, anchor).await.expect("it is on its way all the same");
+    assert!(paid > sats(2_000) && paid < sats(5_000), "{paid}");
+    assert!(missing > sats(100) && missing <= sats(1_330), "{missing}: half of 12 000 sats is for the way");
+    advance(&receiver).await;
+    assert_eq!(told(&receiver, |kind| matches!(kind, EventKind::ExitNeedsFees { .. })), 1);
+
+    world.regtest.set_fee_rate(1);
+    world.mine(1).await;
+    let until = unroll(&world, &receiver).await;
+    wait(&world, until).await;
+    assert_eq!(finish(&world, &receiver).await.stage, ExitStage::Done);
+}
+
+/// Two exits and one coin. Where its child pays what the rate of today asks for, the other exit waits for the change without a
+/// word; where it may wait for long, the app is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_coin_for_two_exits() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.wallet("payer").await;
+    for amount in [50_000, 20_000] {
+        coin_of(&world, &payer, amount).await;
+    }
+    fund(&world, &payer, &[40_000]).await;
+    world.regtest.stop_operator().await;
+    let begun = payer.exit_coins().await.unwrap();
+    assert_eq!(begun.iter().map(|exit| exit.problem.clone()).collect::<Vec<_>>(), [None, None]);
+    let missed = || told(&payer, |kind| matches!(kind, EventKind::ExitNeedsFees { .. }));
+    assert_eq!(missed(), 0);
+
+    world.regtest.set_fee_rate(1_000);
+    let infos = payer.advance_exits().await.unwrap();
+    let needs = infos.iter().filter(|exit| matches!(exit.problem, Some(ExitProblem::NeedsFees { .. })));
+    assert_eq!((needs.count(), missed()), (1, 1), "{infos:?}");
+
+    world.regtest.set_fee_rate(1);
+    world.mine(1).await;
+    assert_eq!(all_done(&world, &payer).await.len(), 2);
 }

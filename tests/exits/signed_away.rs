@@ -12,16 +12,22 @@ use crate::world::{World, eventually, sats};
 
 /// The one coin of a wallet.
 pub async fn coin(world: &World, wallet: &Wallet) -> OutPoint {
-    coin_and_batch(world, wallet).await.0
+    coin_of(world, wallet, 50_000).await
+}
+
+/// One of that size.
+pub async fn coin_of(world: &World, wallet: &Wallet, amount: u64) -> OutPoint {
+    coin_and_batch(world, wallet, amount).await.0
 }
 
 /// The same, and the commitment transaction of its batch.
-async fn coin_and_batch(world: &World, wallet: &Wallet) -> (OutPoint, Txid) {
+async fn coin_and_batch(world: &World, wallet: &Wallet, amount: u64) -> (OutPoint, Txid) {
     assert_eq!(wallet.maintain().await.unwrap().errors.len(), 0);
-    world.board(wallet, 50_000).await;
+    let all = wallet.balance().await.unwrap().settled + sats(amount);
+    world.board(wallet, amount).await;
     let settled = wallet.settle(false).await.unwrap();
     world.mine(1).await;
-    eventually("settled", async || wallet.balance().await.is_ok_and(|b| b.settled == sats(50_000))).await;
+    eventually("settled", async || wallet.balance().await.is_ok_and(|b| b.settled == all)).await;
     (settled.outpoint.unwrap(), settled.commitment_txid)
 }
 
@@ -152,7 +158,7 @@ async fn an_intent_is_no_spend() {
     for in_a_batch in [false, true] {
         let world = World::start(Unit::Blocks).await;
         let payer = world.wallet("payer").await;
-        let (coin, old) = coin_and_batch(&world, &payer).await;
+        let (coin, old) = coin_and_batch(&world, &payer, 50_000).await;
         fund(&world, &payer, &[10_000]).await;
         let (other, _) = Wallet::restore(world.config("other"), &World::mnemonic("payer"), None).await.unwrap();
         let operator = world.regtest.operator().await;

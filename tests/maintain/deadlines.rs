@@ -24,6 +24,20 @@ async fn the_receiver_leaves_in_time() {
     assert_eq!(case.left_alone(&case.payer).await, ChannelState::Settled);
 }
 
+/// The same, and the chain server invents a fee rate: half of what was paid goes for the way at most, at 10 sats a vbyte where
+/// that is more.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invented_rate_keeps_nobody_in() {
+    let case = Case::new(Unit::Blocks).await;
+    case.world.regtest.stop_operator().await;
+    let info = case.receiver.channel(&case.id).unwrap();
+    case.world.regtest.set_fee_rate(90_000);
+    case.mine_to(info.exit_by).await;
+    assert_eq!(case.left_alone(&case.receiver).await, ChannelState::Settled);
+    assert_eq!(reasons(&case.receiver), [ExitReason::Deadline]);
+    case.has_on_chain(&case.receiver, 1, PAID).await;
+}
+
 /// Neither can refund with a dead operator, nor did the receiver take anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_payer_leaves_in_time() {

@@ -77,7 +77,7 @@ impl Wallet {
             data.outputs.first().filter(|_| opening).map(|output| output.amount),
         ));
         let is_there = self.unseen(path.roots().into_iter()).await.is_empty();
-        if !is_there || self.worth(std::iter::once(&path)).await?.judge(&path, amount).is_err() {
+        if !is_there || self.worth(std::iter::once(&path)).await?.judge(&path, amount, reason).is_err() {
             note!(Info, "{txid} is not left: it would bring {} sats", amount.to_sat());
             return Ok(None);
         }

@@ -8,6 +8,7 @@ use super::super::coins::sum;
 use super::super::error::Result;
 use super::super::onchain::OwnedOutput;
 use super::super::{Wallet, WalletError};
+use super::ExitProblem;
 use super::drive::{Exit, Look};
 use crate::chain::{ChainError, TxStatus};
 use crate::channel::exit::anchor_of;
@@ -15,8 +16,8 @@ use crate::channel::exit::anchor_of;
 /// What a transaction must pay beyond what it replaces, by its own size: nodes' usual setting.
 pub(super) const INCREMENT: FeeRate = FeeRate::from_sat_per_vb_u32(1);
 
-/// A rate that is never too much, in sats a vbyte.
-const LOW: u64 = 10;
+/// A rate that is never too much.
+const LOW: FeeRate = FeeRate::from_sat_per_vb_u32(10);
 
 /// A child with one coin is no larger, in virtual bytes.
 const USUAL_CHILD: u64 = 200;
@@ -38,7 +39,8 @@ impl Wallet {
             match self.net.chain.broadcast_package(&[parent.clone(), child.clone()]).await {
                 Ok(()) => {
                     look.sent.insert(txid);
-                    look.waiting = true;
+                    let vsize = (parent.vsize() + child.vsize()) as u64;
+                    look.waiting |= look.is_enough(exit.data.paid_for(&txid), vsize);
                     return Ok(());
                 }
                 Err(error @ ChainError::Rejected { .. }) if error.is_too_early() => return Err(error.into()),
@@ -50,37 +52,50 @@ impl Wallet {
             // Not worth it: whoever pays that wants it more.
             return Ok(());
         }
-        let (child, fee) = match self.new_child(look, exit, parent, own, over).map_err(|error| *error) {
+        let rate = sane(look.rate, exit.data.budget(Some(&txid)), parent.vsize() as u64 + USUAL_CHILD);
+        let mut made = self.new_child(look, parent, own, over, rate);
+        if lacks_coins(&made) {
             // It comes back as change in the next block.
-            Err(WalletError::InsufficientFeeCoins { .. }) if over.is_none() && look.waiting => return Ok(()),
-            Err(WalletError::InsufficientFeeCoins { .. }) if self.forget_beaten(look).await? => {
-                self.new_child(look, exit, parent, own, over)?
+            if over.is_none() && look.waiting {
+                return Ok(());
             }
-            other => other?,
-        };
+            if self.forget_beaten(look).await? {
+                made = self.new_child(look, parent, own, over, rate);
+            }
+        }
+        // What the coins are enough for is better than nothing, and the app is told what is missing.
+        if let (None, Err(error)) = (over, &made)
+            && let Some(problem) = ExitProblem::of_coins(error)
+            && rate > LOW
+            && let Ok(child) = self.new_child(look, parent, own, over, LOW)
+        {
+            exit.data.problem = Some(problem);
+            made = Ok(child);
+        }
+        let (child, fee) = made?;
+        let vsize = (parent.vsize() + child.vsize()) as u64;
         look.taken.extend(child.input.iter().map(|input| input.previous_output));
         exit.data.set_child(txid, child.clone(), fee);
         self.keep_exit(exit)?;
         self.net.chain.broadcast_package(&[parent.clone(), child]).await?;
         look.sent.insert(txid);
-        look.waiting = true;
+        look.waiting |= look.is_enough(fee, vsize);
         Ok(())
     }
 
     fn new_child(
         &self,
         look: &Look,
-        exit: &Exit,
         parent: &Transaction,
         own: &[OwnedOutput],
         over: Option<Amount>,
+        rate: FeeRate,
     ) -> Result<(Transaction, Amount)> {
         // The coins of a former child of the same parent are free again with it.
         let txid = parent.compute_txid();
         let kept = look.kept.iter().filter(|child| child.parent != txid).flat_map(|child| &child.tx.0.input);
         let avoid: Vec<OutPoint> = look.taken.iter().copied().chain(kept.map(|input| input.previous_output)).collect();
         let at_least = |vsize: u64| over.map_or(Amount::ZERO, |paid| sum([paid, fee(INCREMENT, vsize)]));
-        let rate = sane(look.rate, exit.data.budget(Some(&txid)), parent.vsize() as u64 + USUAL_CHILD);
         let gone = &look.beaten;
         let (child, paid) = self.paying_child(parent, rate, at_least(USUAL_CHILD), own, &avoid, gone)?;
         let vsize = child.vsize() as u64;
@@ -120,11 +135,11 @@ impl Wallet {
         let Some(spend) = self.net.chain.outspend(anchor).await? else {
             return self.send_package(look, exit, parent, own, None).await;
         };
-        if exit.data.child_of(&parent.compute_txid()).is_some_and(|child| child.compute_txid() == spend.txid) {
-            look.waiting = true;
-        }
         let Some(paid) = self.net.chain.fee_of(spend.txid).await? else { return Ok(()) };
         let vsize = (parent.weight() + paid.weight).to_vbytes_ceil();
+        let own_child = exit.data.child_of(&parent.compute_txid());
+        look.waiting |=
+            own_child.is_some_and(|child| child.compute_txid() == spend.txid) && look.is_enough(paid.fee, vsize);
         let budget = exit.data.budget(Some(&parent.compute_txid()));
         if is_stuck(paid.fee, fee(sane(look.rate, budget, vsize), vsize)) {
             return self.send_package(look, exit, parent, own, Some(paid.fee)).await;
@@ -155,8 +170,19 @@ pub(super) fn fee(rate: FeeRate, vsize: u64) -> Amount {
 
 /// The rate, but no more than the budget allows, or 10 sats a vbyte where that is more.
 pub(super) fn sane(rate: FeeRate, budget: Amount, vsize: u64) -> FeeRate {
-    let most = budget.to_sat().checked_div(vsize).unwrap_or(0).max(LOW);
-    FeeRate::from_sat_per_vb(most).map_or(rate, |most| rate.min(most))
+    let most = budget.to_sat().checked_div(vsize).and_then(FeeRate::from_sat_per_vb);
+    rate.min(most.unwrap_or(LOW).max(LOW))
+}
+
+impl Look {
+    /// Whether a fee is about what the rate of today asks for: what waits with less may wait for long.
+    pub(super) fn is_enough(&self, paid: Amount, vsize: u64) -> bool {
+        !is_stuck(paid, fee(self.rate, vsize))
+    }
+}
+
+fn lacks_coins<T>(made: &Result<T>) -> bool {
+    matches!(made.as_ref().map_err(|error| &**error), Err(WalletError::InsufficientFeeCoins { .. }))
 }
 
 /// Whether what is paid is so far below what the rate of today asks for that replacing is worth its cost.

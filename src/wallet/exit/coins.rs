@@ -54,7 +54,7 @@ impl Wallet {
         let mut left: HashSet<OutPoint> = HashSet::new();
         let mut refused = Vec::new();
         for way in closed {
-            if let Err(fee) = worth.judge(&way.path, way.amount) {
+            if let Err(fee) = worth.judge(&way.path, way.amount, ExitReason::Asked) {
                 refused.push(not_worth(way.outpoint, Some(way.id), (way.amount, fee), way.path.nodes().len()));
                 continue;
             }
@@ -176,7 +176,7 @@ impl Wallet {
         };
         let (mut wanted, mut refused) = (Vec::new(), Vec::new());
         for vtxo in vtxos.into_iter().filter(is_there) {
-            match worth.judge(&vtxo.path, vtxo.amount) {
+            match worth.judge(&vtxo.path, vtxo.amount, reason) {
                 Ok(()) => wanted.push(vtxo),
                 Err(fee) => {
                     refused.push(not_worth(vtxo.outpoint, None, (vtxo.amount, fee), vtxo.path.nodes().len()));

@@ -94,6 +94,11 @@ impl ExitData {
         self.children.push(Child { parent, tx: Hex(tx), fee });
     }
 
+    /// What the child of a parent pays.
+    pub fn paid_for(&self, parent: &Txid) -> Amount {
+        sum(self.children.iter().filter(|child| child.parent == *parent).map(|child| child.fee))
+    }
+
     /// What the children of other transactions than `parent` pay: spent, whatever becomes of this one.
     pub fn paid_beside(&self, parent: Option<&Txid>) -> Amount {
         sum(self.children.iter().filter(|child| Some(&child.parent) != parent).map(|child| child.fee))

@@ -1,6 +1,6 @@
 //! A run over all exits: each goes as far as the chain lets it go now.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bitcoin::{FeeRate, OutPoint, Transaction, Txid};
@@ -34,7 +34,7 @@ pub(super) struct Look {
     pub beaten: HashSet<Txid>,
     /// Transactions that were sent with a child in this run: another exit by the same way makes no rival.
     pub sent: HashSet<Txid>,
-    /// Children of ours wait for a block: the change of their coins comes back with it.
+    /// Children of ours wait for a block and pay what the rate of today asks for: the change of their coins comes back soon.
     pub waiting: bool,
 }
 
@@ -80,7 +80,7 @@ impl Wallet {
             }
             note!(Warn, "exits: what has ended cannot be looked at again: {error}");
         }
-        let flows = exits()?;
+        let mut flows = exits()?;
         // A server without estimates holds nobody up: the least that is relayed, and more once it knows.
         let fees = self.net.chain.fees().await.unwrap_or_default();
         // Without it the coins of the last time are still there to be tried.
@@ -96,9 +96,14 @@ impl Wallet {
             sent: HashSet::new(),
             waiting: false,
         };
+        let mut claims = HashMap::new();
         for flow in &flows {
-            look.kept.extend(decode::<ExitData>(flow)?.children);
+            let data: ExitData = decode(flow)?;
+            claims.insert(flow.id, data.claim);
+            look.kept.extend(data.children);
         }
+        // Where there are not coins for all: a receiver's claim has a rival that others do not have.
+        flows.sort_by_key(|flow| claims.get(&flow.id) != Some(&Claim::ExitUpdate));
         let mut infos = Vec::with_capacity(flows.len());
         for flow in flows {
             infos.push(self.advance_exit(&mut look, flow).await?);
@@ -281,12 +286,20 @@ impl Wallet {
     }
 }
 
+impl ExitProblem {
+    /// What is missing to pay with, where that is the error.
+    pub(super) fn of_coins(error: &WalletError) -> Option<Self> {
+        let WalletError::InsufficientFeeCoins { needed, available, address } = error else { return None };
+        let missing = needed.checked_sub(*available).unwrap_or(bitcoin::Amount::ZERO);
+        Some(Self::NeedsFees { missing, address: address.clone() })
+    }
+}
+
 fn problem(error: WalletError) -> ExitProblem {
+    if let Some(problem) = ExitProblem::of_coins(&error) {
+        return problem;
+    }
     match error {
-        WalletError::InsufficientFeeCoins { needed, available, address } => {
-            let missing = needed.checked_sub(available).unwrap_or(bitcoin::Amount::ZERO);
-            ExitProblem::NeedsFees { missing, address }
-        }
         WalletError::Chain(ChainError::Rejected { reason }) => ExitProblem::Refused { why: reason },
         other => ExitProblem::Failed { why: other.to_string() },
     }

@@ -29,6 +29,7 @@ pub use quote::ExitQuote;
 
 pub(super) use coins::was_left;
 pub(super) use data::payout_of;
+pub(super) use worth::paid_for;
 
 use bitcoin::{Amount, OutPoint, Txid};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,8 @@
-//! Whether leaving with a coin brings more than it costs, at the rate of today.
+//! Whether leaving brings more than it costs.
+//!
+//! Who asks for an exit is told what it costs at the rate of today. At a last moment nobody is asked, and the chain server alone
+//! says what the rate is: what counts then is what the exit would really pay, which is bounded, so a rate that is invented does
+//! not keep an exit from beginning.
 
 use std::collections::HashSet;
 
@@ -9,7 +13,8 @@ use super::super::channels::CHILD_VBYTES;
 use super::super::coins::sum;
 use super::super::error::Result;
 use super::super::{Wallet, WalletError};
-use super::children::fee;
+use super::ExitReason;
+use super::children::{fee, sane};
 use super::data::ExitData;
 use crate::channel::amount::CHAIN_DUST;
 use crate::channel::exit::ExitPath;
@@ -29,18 +34,24 @@ pub(super) struct Worth {
 }
 
 impl Worth {
-    /// Whether an exit brings more than it costs. If so it pays for its way, and the next one need not; else the answer is
-    /// what it would cost.
-    pub fn judge(&mut self, path: &ExitPath, amount: Amount) -> std::result::Result<(), Amount> {
+    /// Whether an exit for that reason brings more than it costs. If so it pays for its way, and the next one need not; else
+    /// the answer is what it would cost.
+    pub fn judge(&mut self, path: &ExitPath, amount: Amount, why: ExitReason) -> std::result::Result<(), Amount> {
         let open = path.nodes().iter().filter(|tx| !self.paid.contains(&tx.compute_txid()));
         let open: Vec<(Txid, u64)> = open.map(|tx| (tx.compute_txid(), tx.vsize() as u64 + CHILD_VBYTES)).collect();
-        let cost = fee(self.rate, open.iter().map(|(_, size)| size).sum::<u64>() + CLAIM_VBYTES);
+        let size = open.iter().map(|(_, size)| size).sum::<u64>() + CLAIM_VBYTES;
+        let cost = if why == ExitReason::Asked { fee(self.rate, size) } else { paid_for(self.rate, amount, size) };
         if amount <= sum([cost, CHAIN_DUST]) {
             return Err(cost);
         }
         self.paid.extend(open.into_iter().map(|(txid, _)| txid));
         Ok(())
     }
+}
+
+/// What an exit pays at most where the chain server says that rate: half of what it claims is for the whole way.
+pub(in crate::wallet) fn paid_for(rate: FeeRate, amount: Amount, vsize: u64) -> Amount {
+    fee(sane(rate, amount / 2, vsize), vsize)
 }
 
 /// Whether an output can ever pay for its claim.

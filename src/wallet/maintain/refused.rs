@@ -6,6 +6,7 @@ use crate::channel::ChannelError;
 use crate::operator::code;
 use crate::store::{ChannelRow, Role};
 use crate::wallet::error::Result;
+use crate::wallet::exit::paid_for;
 use crate::wallet::{ExitReason, Wallet, WalletError};
 
 /// A claim is to be confirmed within so many blocks.
@@ -34,7 +35,7 @@ impl Wallet {
         (script && raised || signer && retired()).then_some(ExitReason::OperatorRefuses)
     }
 
-    /// Refuses to leave on chain what is worth less than that costs.
+    /// Refuses to leave on chain what is worth less than that would cost.
     pub(in crate::wallet) async fn check_worth(&self, row: &ChannelRow) -> Result<()> {
         let amount = match row.hot.role {
             Role::Receiver => row.hot.amount(),
@@ -43,7 +44,7 @@ impl Wallet {
         let size = self.channel_info(row.clone())?.exit_vbytes;
         // As in an exit itself: a server without estimates holds nobody up.
         let rate = self.net.chain.fees().await.unwrap_or_default().within(AIM);
-        let fee = rate.fee_vb(size).unwrap_or(Amount::MAX_MONEY);
+        let fee = paid_for(rate, amount, size);
         match amount.checked_sub(fee) {
             Some(left) if left > Amount::ZERO => Ok(()),
             left => {
