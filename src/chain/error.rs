@@ -7,6 +7,8 @@ pub enum ChainError {
     Unreachable { url: String, why: String },
     #[error("the chain server's answer to {call} is not usable: {what}")]
     BadAnswer { call: &'static str, what: String },
+    #[error("the chain server does not list all coins of an address: there are too many")]
+    TooManyCoins,
     /// The transaction (or the package) was not taken.
     #[error("the network did not take the transaction: {reason}")]
     Rejected { reason: String },

@@ -15,6 +15,9 @@ use crate::proxy::Proxy;
 /// A package of ours: a branch level and its child.
 const MAX_PACKAGE: usize = 25;
 
+/// Pages of a history that are read for the coins of a script.
+const COIN_PAGES: usize = 40;
+
 /// The end of the best chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tip {
@@ -60,6 +63,14 @@ pub struct Coin {
     pub outpoint: OutPoint,
     pub output: TxOut,
     pub status: TxStatus,
+}
+
+/// The unspent outputs of a script, as far as a server tells them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Coins {
+    pub coins: Vec<Coin>,
+    /// Whether these are all; else there may be older ones.
+    pub complete: bool,
 }
 
 /// What spends an output.
@@ -123,8 +134,20 @@ impl Chain {
         }
     }
 
-    /// The unspent outputs of `script`, those in the mempool too.
-    pub async fn coins(&self, script: &Script) -> Result<Vec<Coin>, ChainError> {
+    /// The unspent outputs of `script`, those in the mempool too. A server lists only so many (500 is usual), and anybody
+    /// can send more than that to an address: what it refuses to list is read from the script's history.
+    pub async fn coins(&self, script: &Script) -> Result<Coins, ChainError> {
+        match self.listed_coins(script).await {
+            Ok(coins) => Ok(Coins { coins, complete: true }),
+            // Who does not answer this does not answer more.
+            Err(error @ ChainError::Unreachable { .. }) => Err(error),
+            Err(error) => {
+                self.history(script, COIN_PAGES).await.map(|history| history.coins(script)).map_err(|_| error)
+            }
+        }
+    }
+
+    async fn listed_coins(&self, script: &Script) -> Result<Vec<Coin>, ChainError> {
         const CALL: &str = "the coins of a script";
         let hash = sha256::Hash::hash(script.as_bytes());
         let found: Option<Vec<Utxo>> = self.http.json(CALL, &format!("/scripthash/{hash}/utxo")).await?;

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use bitcoin::hashes::{Hash, sha256};
-use bitcoin::{Amount, Script, Transaction, Txid, Weight};
+use bitcoin::{Amount, OutPoint, Script, Transaction, Txid, Weight};
 use esplora_client::{EsploraTx, OutputStatus};
 
 use super::ChainError;
-use super::esplora::{Chain, Spend, TxStatus, status_of};
+use super::esplora::{Chain, Coin, Coins, Spend, TxStatus, status_of};
 use super::http::bad;
 
 /// Transactions in one page that are taken; servers send some 50.
@@ -34,6 +34,25 @@ pub struct History {
     pub entries: Vec<Entry>,
     /// Whether that is all; else there are older ones.
     pub complete: bool,
+}
+
+impl History {
+    /// What of it is unspent. That holds for a part of a history, too: whatever spends an output is newer than it.
+    pub(super) fn coins(&self, script: &Script) -> Coins {
+        let inputs = self.entries.iter().flat_map(|entry| &entry.tx.input);
+        let spent: HashSet<OutPoint> = inputs.map(|input| input.previous_output).collect();
+        let mut coins = Vec::new();
+        for entry in &self.entries {
+            let outputs = (0..).zip(&entry.tx.output).filter(|(_, output)| output.script_pubkey == *script);
+            let outputs = outputs.map(|(vout, output)| Coin {
+                outpoint: OutPoint::new(entry.txid, vout),
+                output: output.clone(),
+                status: entry.status,
+            });
+            coins.extend(outputs.filter(|coin| !spent.contains(&coin.outpoint)));
+        }
+        Coins { coins, complete: self.complete }
+    }
 }
 
 /// What a transaction weighs and pays.
@@ -140,4 +159,44 @@ fn entry(call: &'static str, told: &EsploraTx) -> Result<Entry, ChainError> {
     let status = &told.status;
     let status = status_of(call, status.confirmed, (status.block_height, status.block_hash, status.block_time))?;
     Ok(Entry { tx, txid, status })
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::{ScriptBuf, Sequence, TxIn, TxOut, Witness, absolute, transaction};
+
+    use super::*;
+
+    fn entry(spends: OutPoint, outputs: &[(u64, &Script)]) -> Entry {
+        let input = vec![TxIn {
+            previous_output: spends,
+            script_sig: ScriptBuf::new(),
+            sequence: Sequence::MAX,
+            witness: Witness::new(),
+        }];
+        let output = outputs
+            .iter()
+            .map(|(sats, script)| TxOut { value: Amount::from_sat(*sats), script_pubkey: (*script).to_owned() });
+        let tx = Transaction {
+            version: transaction::Version::TWO,
+            lock_time: absolute::LockTime::ZERO,
+            input,
+            output: output.collect(),
+        };
+        Entry { txid: tx.compute_txid(), tx, status: TxStatus::Mempool }
+    }
+
+    #[test]
+    fn the_coins_of_a_history_are_what_it_does_not_spend() {
+        let (ours, other) = (ScriptBuf::new_op_return([1]), ScriptBuf::new_op_return([2]));
+        let old = entry(OutPoint::null(), &[(1, &ours), (2, &other), (3, &ours)]);
+        let new = entry(OutPoint::new(old.txid, 0), &[(4, &other), (5, &ours)]);
+        let amounts = |history: &History| -> Vec<(u64, u32)> {
+            history.coins(&ours).coins.iter().map(|coin| (coin.output.value.to_sat(), coin.outpoint.vout)).collect()
+        };
+        let all = History { entries: vec![new.clone(), old], complete: true };
+        assert_eq!(amounts(&all), [(5, 1), (3, 2)]);
+        let newest = History { entries: vec![new], complete: false };
+        assert_eq!((amounts(&newest), newest.coins(&ours).complete), (vec![(5, 1)], false));
+    }
 }

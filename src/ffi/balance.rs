@@ -24,6 +24,10 @@ pub struct Balance {
     pub receivable: Sats,
     /// All of it.
     pub total: Sats,
+    /// There may be more at boarding addresses: the chain server does not list all of it. Anybody who sends hundreds of
+    /// coins to an address can bring that about; VTXOs are counted and settled all the same.
+    #[uniffi(default = false)]
+    pub boarding_incomplete: bool,
 }
 
 impl From<wallet::Balance> for Balance {
@@ -38,6 +42,7 @@ impl From<wallet::Balance> for Balance {
             in_channels: balance.in_channels.into(),
             receivable: balance.receivable.into(),
             total: balance.total().into(),
+            boarding_incomplete: balance.boarding_incomplete,
         }
     }
 }

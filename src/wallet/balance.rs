@@ -3,7 +3,7 @@
 use bitcoin::{Amount, OutPoint};
 
 use super::batch::{BatchData, InputData, OutputData, decode, step};
-use super::coins::{Coin, CoinKind, sum};
+use super::coins::{Coin, CoinKind, Seen, sum};
 use super::error::Result;
 use super::offchain::{Job, OffchainData};
 use super::{Wallet, WalletError};
@@ -30,6 +30,9 @@ pub struct Balance {
     pub in_channels: Amount,
     /// As receiver: what has been paid to us in channels that are not closed.
     pub receivable: Amount,
+    /// There may be more at boarding addresses: the chain server does not list all of it. Anybody who sends hundreds of
+    /// coins to an address can bring that about; VTXOs are counted and settled all the same.
+    pub boarding_incomplete: bool,
 }
 
 impl Balance {
@@ -51,8 +54,8 @@ impl Balance {
 impl Wallet {
     /// Asks operator and chain for the coins, and the store for the channels.
     pub async fn balance(&self) -> Result<Balance> {
-        let mut balance = Balance::default();
-        let coins = self.coins().await?;
+        let Seen { coins, missing } = self.coins().await?;
+        let mut balance = Balance { boarding_incomplete: missing.is_some(), ..Balance::default() };
         for coin in &coins {
             let place = match coin.kind {
                 _ if coin.locked => &mut balance.pending,

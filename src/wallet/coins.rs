@@ -7,6 +7,8 @@ use bitcoin::{Amount, OutPoint, ScriptBuf, Txid};
 use super::batch::InputData;
 use super::error::Result;
 use super::{Wallet, WalletError};
+use crate::chain::ChainError;
+use crate::channel::OperatorInfo;
 use crate::channel::intent::IntentInput;
 use crate::channel::offchain::OffchainInput;
 use crate::operator::InputKind;
@@ -58,6 +60,13 @@ pub(super) struct Coin {
 }
 
 impl Coin {
+    /// Whether the operator takes it into a batch: of boarding coins not those that are too small or too large. Anybody
+    /// can send such a one, and with it in an intent everything else in that is refused, too.
+    pub fn is_taken(&self, info: &OperatorInfo) -> bool {
+        let fits = self.amount >= info.utxo_min && info.utxo_max.is_none_or(|most| self.amount <= most);
+        self.kind != CoinKind::Boarding || fits
+    }
+
     /// How the coin goes into a batch.
     pub fn batch_kind(&self) -> InputKind {
         match self.kind {
@@ -68,6 +77,13 @@ impl Coin {
     }
 }
 
+/// The coins that a look showed, and why it may not have shown all.
+pub(super) struct Seen {
+    pub coins: Vec<Coin>,
+    /// There may be more boarding coins, which the chain server does not list.
+    pub missing: Option<ChainError>,
+}
+
 /// What the store knows of coins.
 struct Known {
     own: HashMap<ScriptBuf, OwnScript>,
@@ -76,11 +92,12 @@ struct Known {
 }
 
 impl Wallet {
-    /// All unspent coins, locked ones too.
-    pub(super) async fn coins(&self) -> Result<Vec<Coin>> {
+    /// All unspent coins, locked ones too. Anybody can make boarding coins hard to list: that hides no VTXO.
+    pub(super) async fn coins(&self) -> Result<Seen> {
         let mut coins = self.vtxo_coins().await?;
-        coins.extend(self.boarding_coins().await?);
-        Ok(coins)
+        let boarding = self.boarding_coins().await?;
+        coins.extend(boarding.coins);
+        Ok(Seen { coins, missing: boarding.missing })
     }
 
     pub(super) async fn vtxo_coins(&self) -> Result<Vec<Coin>> {
@@ -126,11 +143,23 @@ impl Wallet {
         Ok(coins)
     }
 
-    pub(super) async fn boarding_coins(&self) -> Result<Vec<Coin>> {
+    /// Boarding coins. A server that says nothing at all is an error, one that does not list some of them is not.
+    pub(super) async fn boarding_coins(&self) -> Result<Seen> {
         let Known { own, locked, spent } = self.known(ScriptKind::Boarding)?;
-        let (mut coins, mut unspent) = (Vec::new(), Vec::new());
+        let (mut coins, mut unspent, mut missing) = (Vec::new(), Vec::new(), None);
         for (script, own) in own {
-            for coin in self.net.chain.coins(&script).await? {
+            let found = match self.net.chain.coins(&script).await {
+                Ok(found) => found,
+                Err(error) => {
+                    self.net.chain.tip().await?;
+                    missing = Some(error);
+                    continue;
+                }
+            };
+            if !found.complete {
+                missing = Some(ChainError::TooManyCoins);
+            }
+            for coin in found.coins {
                 unspent.push(coin.outpoint);
                 if spent.contains(&coin.outpoint) {
                     continue;
@@ -150,7 +179,7 @@ impl Wallet {
         // Neither a full disk nor a server that does not say what spent a coin may hide the others.
         let _ = Box::pin(self.note_boarding(&unspent)).await;
         coins.sort_unstable_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
-        Ok(coins)
+        Ok(Seen { coins, missing })
     }
 
     /// Remembers what a finished flow spent: Esplora and the operator's books may show it for a moment yet, beside what

@@ -19,7 +19,7 @@ pub struct LastBalance {
 }
 
 impl LastBalance {
-    fn numbers(&self) -> [u64; 9] {
+    fn numbers(&self) -> [u64; 10] {
         let balance = &self.balance;
         [
             self.at,
@@ -31,10 +31,11 @@ impl LastBalance {
             balance.pending.to_sat(),
             balance.in_channels.to_sat(),
             balance.receivable.to_sat(),
+            u64::from(balance.boarding_incomplete),
         ]
     }
 
-    fn of(numbers: [u64; 9]) -> Self {
+    fn of(numbers: [u64; 9], boarding_incomplete: bool) -> Self {
         let [at, amounts @ ..] = numbers;
         let [boarding, boarding_unconfirmed, settled, preconfirmed, recoverable, pending, in_channels, receivable] =
             amounts.map(Amount::from_sat);
@@ -47,6 +48,7 @@ impl LastBalance {
             pending,
             in_channels,
             receivable,
+            boarding_incomplete,
         };
         Self { balance, at }
     }
@@ -56,9 +58,11 @@ impl Wallet {
     /// What [`Wallet::balance`] answered last, and when; nothing where it never did. Needs no network.
     pub fn last_balance(&self) -> Result<Option<LastBalance>> {
         let Some(data) = self.store.read::<_, Box<WalletError>>(|db| Ok(db.meta(KEY)?))? else { return Ok(None) };
-        let numbers =
-            serde_json::from_slice(&data).map_err(|_| WalletError::CorruptFlow { what: "the last balance" })?;
-        Ok(Some(LastBalance::of(numbers)))
+        let corrupt = || WalletError::CorruptFlow { what: "the last balance" };
+        let numbers: Vec<u64> = serde_json::from_slice(&data).map_err(|_| corrupt())?;
+        // Older versions wrote nine.
+        let (numbers, more) = numbers.split_first_chunk().ok_or_else(corrupt)?;
+        Ok(Some(LastBalance::of(*numbers, more.first().is_some_and(|incomplete| *incomplete > 0))))
     }
 
     pub(super) fn remember(&self, balance: Balance) -> Result<()> {

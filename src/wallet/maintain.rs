@@ -10,7 +10,7 @@ use std::time::Duration;
 use bitcoin::Amount;
 use tokio::time::{Instant, timeout_at};
 
-use super::coins::Coin;
+use super::coins::{Coin, Seen};
 use super::error::Result;
 use super::settle_due::Settled;
 use super::watch::Danger;
@@ -403,7 +403,11 @@ impl Run {
             return None;
         }
         let until = (Instant::now() + COINS_LIMIT).min(self.deadline);
-        timeout_at(until, self.wallet.coins()).await.ok()?.ok()
+        let Seen { coins, missing } = timeout_at(until, self.wallet.coins()).await.ok()?.ok()?;
+        if let Some(error) = missing {
+            self.note::<()>(MaintenanceTask::Settle, None, Err(Box::new(error.into())));
+        }
+        Some(coins)
     }
 
     /// Leaves with own VTXOs that expire soon and that nobody has renewed; answers when the next one must be left.

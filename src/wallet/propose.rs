@@ -3,7 +3,7 @@
 use bitcoin::Amount;
 
 use super::batch::{BatchData, OpeningData, OutputData, decode};
-use super::coins::{Coin, CoinKind, select, sum};
+use super::coins::{Coin, CoinKind, Seen, select, sum};
 use super::error::Result;
 use super::keys::KeyUse;
 use super::settle::{MAX_INPUTS, set_change};
@@ -112,7 +112,7 @@ impl Wallet {
         request: &ProposeRequest,
         info: &OperatorInfo,
     ) -> Result<(BatchData, Offer, Amount)> {
-        let coins = self.funding_coins(request.funding).await?;
+        let coins = self.funding_coins(request.funding, info).await?;
         let expiry = self.expected_expiry(info.unit(), &coins)?;
         // The fee is known only for a whole intent: pick coins for the capacity, ask, pick again if that was too little.
         let mut needed = request.capacity;
@@ -146,14 +146,17 @@ impl Wallet {
     }
 
     /// The coins a kind of funding may use.
-    async fn funding_coins(&self, funding: FundingChoice) -> Result<Vec<Coin>> {
+    async fn funding_coins(&self, funding: FundingChoice, info: &OperatorInfo) -> Result<Vec<Coin>> {
         let mut coins = match funding {
-            FundingChoice::BatchFromBoarding => self.boarding_coins().await?,
+            FundingChoice::BatchFromBoarding => match self.boarding_coins().await? {
+                Seen { coins, missing: Some(error) } if coins.is_empty() => return Err(Box::new(error.into())),
+                Seen { coins, .. } => coins,
+            },
             FundingChoice::Batch => self.vtxo_coins().await?,
             FundingChoice::Offchain | FundingChoice::Refund(_) => Vec::new(),
         };
         coins.retain(|coin| match funding {
-            FundingChoice::BatchFromBoarding => coin.kind == CoinKind::Boarding,
+            FundingChoice::BatchFromBoarding => coin.kind == CoinKind::Boarding && coin.is_taken(info),
             FundingChoice::Batch => {
                 matches!(coin.kind, CoinKind::Settled | CoinKind::Preconfirmed | CoinKind::Recoverable)
             }

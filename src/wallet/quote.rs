@@ -89,7 +89,7 @@ impl Wallet {
         let _flow = self.flow.lock().await;
         let info = self.fresh_info().await?;
         self.observe().await?;
-        let coins = self.coins_to_settle(renew).await?;
+        let coins = self.coins_to_settle(renew, &info).await?;
         let (data, fee) = self.settle_plan(&coins, &info).await?;
         Ok(Quote {
             unit: info.unit(),

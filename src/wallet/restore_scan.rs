@@ -169,12 +169,12 @@ impl Scan<'_> {
         let mut answers = futures_util::stream::iter(questions).buffer_unordered(AT_ONCE);
         while let Some(answer) = answers.next().await {
             let (own, coins) = answer?;
-            if coins.is_empty() {
+            if coins.coins.is_empty() {
                 continue;
             }
             found.used = found.used.max(own.key_index.saturating_add(1));
             match own.kind {
-                ScriptKind::Boarding => found.boarding.extend(coins),
+                ScriptKind::Boarding => found.boarding.extend(coins.coins),
                 ScriptKind::Vtxo | ScriptKind::Chain => {}
             }
             found.scripts.insert(own.script.clone(), own);

@@ -4,7 +4,7 @@ use bitcoin::hex::DisplayHex;
 use bitcoin::{Address, Amount, OutPoint, Txid};
 
 use super::batch::{BatchData, InputData, OutcomeData, OutputData};
-use super::coins::{Coin, CoinKind, sum};
+use super::coins::{Coin, CoinKind, Seen, sum};
 use super::error::Result;
 use super::propose::pick_with_change;
 use super::retry::Retry;
@@ -36,7 +36,7 @@ impl Wallet {
         let _flow = self.flow.lock().await;
         let info = self.fresh_info().await?;
         self.observe().await?;
-        let coins = self.coins_to_settle(renew).await?;
+        let coins = self.coins_to_settle(renew, &info).await?;
         let (data, fee) = self.settle_plan(&coins, &info).await?;
         self.settle_by(&data, fee).await
     }
@@ -50,8 +50,8 @@ impl Wallet {
         Ok(Settlement { commitment_txid: outcome.commitment, outpoint: outcome.leaves.first().copied(), amount, fee })
     }
 
-    pub(super) async fn coins_to_settle(&self, renew: bool) -> Result<Vec<Coin>> {
-        let mut coins = self.coins().await?;
+    pub(super) async fn coins_to_settle(&self, renew: bool, info: &OperatorInfo) -> Result<Vec<Coin>> {
+        let Seen { mut coins, missing } = self.coins().await?;
         coins.retain(|coin| {
             let wanted = match coin.kind {
                 CoinKind::Unconfirmed => false,
@@ -60,12 +60,16 @@ impl Wallet {
                 CoinKind::Preconfirmed => renew || !coin.in_batch,
                 CoinKind::Boarding | CoinKind::Recoverable => true,
             };
-            wanted && !coin.locked
+            wanted && !coin.locked && coin.is_taken(info)
         });
-        // Boarding coins first: they are what cannot be used otherwise.
-        coins.sort_unstable_by_key(|coin| (coin.kind != CoinKind::Boarding, std::cmp::Reverse(coin.amount)));
+        // The most first: small coins, which anybody can send, may wait.
+        coins.sort_unstable_by_key(|coin| std::cmp::Reverse(coin.amount));
         coins.truncate(MAX_INPUTS);
-        if coins.is_empty() { Err(Box::new(WalletError::NothingToSettle)) } else { Ok(coins) }
+        match missing {
+            _ if !coins.is_empty() => Ok(coins),
+            Some(error) => Err(Box::new(error.into())),
+            None => Err(Box::new(WalletError::NothingToSettle)),
+        }
     }
 
     pub(super) async fn settle_plan(&self, coins: &[Coin], info: &OperatorInfo) -> Result<(BatchData, Amount)> {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bitcoin::{Amount, FeeRate, OutPoint};
 
 use super::batch::{BatchData, decode};
-use super::coins::{Coin, CoinKind, sum};
+use super::coins::{Coin, CoinKind, Seen, sum};
 use super::error::Result;
 use super::propose::PROPOSED;
 use super::settle::{MAX_INPUTS, Settlement};
@@ -37,6 +37,20 @@ struct Due {
     worth: Amount,
 }
 
+impl Due {
+    /// Leaves out boarding coins that are dust beside the rest: anybody can send them, and their fees must not make it all
+    /// too dear. Answers whether there were any.
+    fn leave_dust(&mut self) -> bool {
+        let most = self.coins.iter().map(|coin| coin.amount).max().unwrap_or_default();
+        let is_dust = |coin: &Coin| coin.kind == CoinKind::Boarding && coin.amount < most / WORTH;
+        let share = sum(self.coins.iter().filter(|coin| is_dust(coin)).map(|coin| coin.amount / WORTH));
+        let all = self.coins.len();
+        self.coins.retain(|coin| !is_dust(coin));
+        self.worth = self.worth.checked_sub(share).unwrap_or(Amount::ZERO);
+        self.coins.len() < all
+    }
+}
+
 /// What came of it.
 pub(super) enum Settled {
     Nothing,
@@ -52,12 +66,15 @@ impl Wallet {
         let _flow = self.flow.lock().await;
         let info = self.fresh_info().await?;
         self.observe().await?;
-        let due = self.due_coins(&info).await?;
+        let mut due = self.due_coins(&info).await?;
         if due.coins.is_empty() {
             return Ok(Settled::Nothing);
         }
         // Asked first with no key used up.
-        let fee = self.fee_to_settle(&due.coins).await?;
+        let mut fee = self.fee_to_settle(&due.coins).await?;
+        if fee > due.worth && due.leave_dust() {
+            fee = self.fee_to_settle(&due.coins).await?;
+        }
         if fee > due.worth {
             return Ok(Settled::TooDear(fee));
         }
@@ -73,16 +90,15 @@ impl Wallet {
 
     async fn due_coins(&self, info: &OperatorInfo) -> Result<Due> {
         let proposed = self.proposed_coins()?;
-        let mut coins = self.coins().await?;
+        // What is missing is said by the last look.
+        let Seen { mut coins, .. } = self.coins().await?;
         let expires = |coin: &Coin| coin.expires_at > 0 && self.expires_in(coin, info) == 0;
         coins.retain(|coin| {
             let wanted = is_unsettled(coin) || expires(coin);
-            wanted && !coin.locked && !proposed.contains(&coin.outpoint)
+            wanted && !coin.locked && !proposed.contains(&coin.outpoint) && coin.is_taken(info)
         });
-        // First what would be lost, then what cannot be used otherwise.
-        coins.sort_unstable_by_key(|coin| {
-            (!expires(coin), coin.kind != CoinKind::Boarding, std::cmp::Reverse(coin.amount))
-        });
+        // First what would be lost, then the most: small coins, which anybody can send, may wait.
+        coins.sort_unstable_by_key(|coin| (!expires(coin), std::cmp::Reverse(coin.amount)));
         coins.truncate(MAX_INPUTS);
         let rate = match coins.iter().any(expires) {
             true => self.net.chain.fees().await?.within(AIM),

@@ -9,6 +9,7 @@ mod closing;
 mod closing_hostile;
 mod closing_operator;
 mod coins;
+mod dust;
 mod exits;
 mod lagging_books;
 mod life;

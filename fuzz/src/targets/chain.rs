@@ -112,11 +112,11 @@ fn tip(asked: &Asked, replies: Vec<Reply>) -> bool {
 fn coins(asked: &Asked, replies: Vec<Reply>) -> bool {
     let script = &asked.tx.output[0].script_pubkey;
     let Some(Ok(coins)) = asked.world.run(replies, asked.chain.coins(script)) else { return false };
-    for coin in &coins {
+    for coin in &coins.coins {
         assert!(coin.output.value <= Amount::MAX_MONEY && coin.output.script_pubkey == *script);
         sane(&coin.status);
     }
-    !coins.is_empty()
+    !coins.coins.is_empty()
 }
 
 /// Asks for what the first answer holds, so that it can be the right one; or for another.

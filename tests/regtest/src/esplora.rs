@@ -53,6 +53,8 @@ struct Heard {
 const PAGE: usize = 25;
 /// Unconfirmed transactions in one answer.
 const MEMPOOL_PAGE: usize = 50;
+/// Unspent outputs in one answer; where there are more, none is told.
+const MOST_UNSPENT: usize = 500;
 /// Blocks in one answer.
 const BLOCKS: u32 = 10;
 
@@ -294,6 +296,10 @@ async fn utxo(State(chain): State<Chain>, Path((kind, name)): Path<(String, Stri
     let script = script_of(&kind, &name)?;
     let index = chain.index().await?;
     let unspent = index.unspent(&script);
+    if unspent.len() > MOST_UNSPENT {
+        let text = format!("Too many unspent transaction outputs (>{MOST_UNSPENT}). Contact support to raise limits.");
+        return Err(Failure::bad(text));
+    }
     let coins = unspent.iter().map(|(outpoint, output, confirmed)| {
         json!({
             "txid": outpoint.txid,
