@@ -85,6 +85,20 @@ impl Branch {
         self.nodes.iter().enumerate().filter_map(makes).collect()
     }
 
+    /// The outputs of trees that `target` was made from off chain; itself where it stands in one. Whoever had one of them may
+    /// put it on chain.
+    pub fn origins(&self, target: OutPoint) -> Vec<OutPoint> {
+        let in_tree = |node: &&BranchNode| !node.cosigners.is_empty();
+        let tree: HashSet<Txid> = self.nodes.iter().filter(in_tree).map(|node| node.tx.compute_txid()).collect();
+        let made = self.nodes.iter().filter(|node| node.cosigners.is_empty());
+        let spent = made.flat_map(|node| node.tx.input.iter().map(|input| input.previous_output));
+        let mut origins: Vec<OutPoint> = spent.filter(|spent| tree.contains(&spent.txid)).collect();
+        if origins.is_empty() {
+            origins.push(target);
+        }
+        origins
+    }
+
     /// Every outpoint an exit passes through: what a watcher looks at.
     pub fn outpoints(&self) -> Vec<OutPoint> {
         self.nodes.iter().flat_map(|node| node.tx.input.iter().map(|input| input.previous_output)).collect()

@@ -1,13 +1,12 @@
-//! Own VTXOs that nobody renews, or that somebody has put on chain.
+//! Own VTXOs that nobody renews.
 
 use regtest::operator::{Action, Call, Code, Unit};
-use virtual_channels::channel::{ChannelId, Unit as DelayUnit};
-use virtual_channels::store::{ChannelState, Store};
-use virtual_channels::wallet::{EventKind, ExitInfo, ExitReason, ExitStage, Wallet};
+use virtual_channels::channel::Unit as DelayUnit;
+use virtual_channels::wallet::{EventKind, ExitInfo, ExitReason, Wallet};
 
 use crate::coins::all_done;
 use crate::signed_away::{coin, coin_of};
-use crate::stage::{finish, fund, pair, small, state, told, wait};
+use crate::stage::{fund, told, wait};
 use crate::world::{World, refused, sats};
 
 /// Batches of the test operator live so many blocks; half a day and an hour for one level of them is kept free.
@@ -136,51 +135,4 @@ async fn an_invented_rate_lets_nothing_expire() {
     assert_eq!(all_done(&world, &payer).await.len(), 1);
     let has = payer.onchain_balance().await.unwrap().confirmed;
     assert!(has > sats(40_000 + 50_000 - 25_000 - 10_000), "{has}");
-}
-
-/// Somebody else pays for the branch of a VTXO.
-async fn put_on_chain(world: &World, name: &str, outpoint: bitcoin::OutPoint) {
-    let store = Store::open(&world.path(name)).unwrap();
-    let branch = store.read(|db| db.branch(&outpoint)).unwrap().unwrap();
-    store.close().unwrap();
-    for node in &branch.nodes {
-        let answer = world.regtest.node().cpfp(&node.tx, sats(1_000)).await.unwrap();
-        assert_eq!(answer["package_msg"], "success", "{answer}");
-        world.mine(1).await;
-    }
-}
-
-/// A VTXO that is on chain already is claimed by maintenance alone, without any coin for fees.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_others_put_on_chain_is_claimed() {
-    let world = World::start(Unit::Blocks).await;
-    let payer = world.wallet("payer").await;
-    let coin = coin(&world, &payer).await;
-    put_on_chain(&world, "payer", coin).await;
-    let exits = payer.maintain().await.unwrap().exits;
-    assert_eq!(
-        exits.iter().map(|exit| (exit.outpoint, exit.reason)).collect::<Vec<_>>(),
-        [(coin, ExitReason::Unrolled)]
-    );
-    let done = all_done(&world, &payer).await;
-    assert!(done.len() == 1 && done[0].amount > sats(49_000), "{done:?}");
-    assert_eq!(payer.onchain_balance().await.unwrap().confirmed, done[0].amount);
-}
-
-/// The same with a channel: the receiver's on-chain wallet has never held anything.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_channel_on_chain_and_an_empty_fee_wallet() {
-    let (world, payer, receiver) = pair(Unit::Blocks).await;
-    let id: ChannelId = small(&world, &payer, &receiver).await;
-    let funding = receiver.channel(&id).unwrap().funding;
-    put_on_chain(&world, "receiver", funding).await;
-    world.regtest.stop_operator().await;
-    assert_eq!(receiver.onchain_balance().await.unwrap().confirmed, sats(0));
-    let exits = receiver.maintain().await.unwrap().exits;
-    let ExitStage::Waiting { until, unit } = exits[0].stage else { panic!("{exits:?}") };
-    wait(&world, (until, unit)).await;
-    let info = finish(&world, &receiver).await;
-    assert_eq!((info.stage, state(&receiver, &id)), (ExitStage::Done, ChannelState::Settled));
-    assert!(info.amount > sats(11_000), "{}", info.amount);
-    assert_eq!(receiver.onchain_balance().await.unwrap().confirmed, info.amount);
 }

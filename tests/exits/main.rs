@@ -16,3 +16,4 @@ mod races;
 mod receiver;
 mod signed_away;
 mod stage;
+mod unrolled;

@@ -97,7 +97,8 @@ impl Scene<'_> {
     pub fn danger(&self) -> Option<Danger> {
         use ChannelState::{Closed, Exiting, Lost, Refunded, Settled};
         let state = self.row.hot.state;
-        if matches!(state, Exiting | Settled | Refunded | Lost) {
+        let over = matches!(state, Exiting | Settled | Refunded | Lost) || state == Closed && !self.has_result();
+        if over {
             return None;
         }
         if let Some(reason) = self.on_chain() {
@@ -123,9 +124,12 @@ impl Scene<'_> {
 
     /// The side's own output of a close must be in a batch before the old one expires.
     fn closed(&self) -> Option<Danger> {
-        let owned = self.row.result.is_some_and(|result| result.outpoint.is_some());
-        let waits = owned && !self.sight.result_is_spent;
-        (waits && self.moment.now >= closed_exit_by(self.row, self.loaded, &self.now)).then_some(LATE)
+        (self.moment.now >= closed_exit_by(self.row, self.loaded, &self.now)).then_some(LATE)
+    }
+
+    /// Whether something of a closed channel is still this side's, and in no batch.
+    fn has_result(&self) -> bool {
+        self.row.result.is_some_and(|result| result.outpoint.is_some()) && !self.sight.result_is_spent
     }
 
     fn receiver(&self) -> Option<Danger> {
