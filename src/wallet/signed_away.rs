@@ -7,8 +7,9 @@ use std::collections::HashSet;
 
 use bitcoin::{OutPoint, Txid};
 use futures_util::stream::{self, StreamExt};
+use serde::{Deserialize, Serialize};
 
-use super::batch::InputData;
+use super::batch::{InputData, encode};
 use super::error::Result;
 use super::{Wallet, WalletError};
 use crate::chain::TxStatus;
@@ -19,6 +20,11 @@ use crate::store::Db;
 
 /// Fewer confirmations than this are not final, whatever the wallet counts as settled.
 const LEAST: u32 = 6;
+
+/// A look so many seconds later is another one, where no block has come meanwhile.
+const APART: u64 = 600;
+
+const BURIED_KEY: &str = "buried-batches";
 
 /// Coins that are looked into in one run.
 const A_RUN: usize = 16;
@@ -87,10 +93,36 @@ impl Wallet {
             }
             taken.seen.extend(of_it());
         }
-        if !buried.is_empty() {
-            self.store.write::<_, Box<WalletError>>(|db| buried.iter().try_for_each(|txid| Ok(db.has_taken(txid)?)))?;
+        if let Ok(height) = tip {
+            let asked: HashSet<Txid> = rows.iter().map(|row| row.spent_by).collect();
+            self.have_taken(&asked, &buried, height)?;
         }
         Ok(taken)
+    }
+
+    /// Of commitment transactions that were asked about these are deep. What an earlier look has said, too, is gone for good:
+    /// one answer of a chain server is not enough for that.
+    fn have_taken(&self, asked: &HashSet<Txid>, buried: &[Txid], height: u32) -> Result<()> {
+        let now = self.now().wall;
+        let known = self.store.read(buried_once)?;
+        let mut once = known.clone();
+        once.retain(|look| !asked.contains(&look.txid) || buried.contains(&look.txid));
+        let mut twice = Vec::new();
+        for txid in buried {
+            match once.iter().find(|look| look.txid == *txid) {
+                Some(first) if are_apart((first.height, first.at), (height, now)) => twice.push(*txid),
+                Some(_) => {}
+                None => once.push(Buried { txid: *txid, height, at: now }),
+            }
+        }
+        once.retain(|look| !twice.contains(&look.txid));
+        if once == known {
+            return Ok(());
+        }
+        self.store.write::<_, Box<WalletError>>(|db| {
+            twice.iter().try_for_each(|txid| db.has_taken(txid))?;
+            Ok(db.set_meta(BURIED_KEY, &encode(&once)?)?)
+        })
     }
 
     /// Coins that the books call spent, by a transaction that this wallet knows nothing of: asks the operator for it, some
@@ -152,6 +184,24 @@ impl Wallet {
             _ => Ok(()),
         }
     }
+}
+
+/// A look that showed a commitment transaction as deep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Buried {
+    txid: Txid,
+    height: u32,
+    at: u64,
+}
+
+fn buried_once(db: &Db<'_>) -> Result<Vec<Buried>> {
+    let Some(data) = db.meta(BURIED_KEY)? else { return Ok(Vec::new()) };
+    Ok(serde_json::from_slice(&data).map_err(|_| WalletError::CorruptFlow { what: "the buried batches" })?)
+}
+
+/// Whether a look at that height and time is another one than an earlier look.
+pub(super) fn are_apart(first: (u32, u64), now: (u32, u64)) -> bool {
+    now.0 > first.0 || now.1 >= first.1.saturating_add(APART)
 }
 
 /// Whether a connector hangs on a commitment transaction: ids all the way up, which nobody can forge.

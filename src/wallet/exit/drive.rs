@@ -202,7 +202,8 @@ impl Wallet {
             }
             self.begin_exits_of_batch(&row.spent_by, exit.data.reason)?;
             exit.data.problem = Some(ExitProblem::Conflict { outpoint, spent_by: row.spent_by });
-            if status.confirmations(look.tip.height) >= self.final_depth() {
+            let confirmations = status.confirmations(look.tip.height);
+            if self.is_lost(look, exit, outpoint, (row.spent_by, confirmations)) {
                 self.finish_overtaken(exit, row.spent_by)?;
             }
             return Ok(true);

@@ -6,15 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::super::error::Result;
 use super::super::events::EventKind;
+use super::super::signed_away::are_apart;
 use super::super::{Wallet, WalletError};
 use super::coins::unmark_left;
 use super::data::{Claim, ExitData, exit_flow};
 use super::drive::{Exit, Look};
 use crate::log::note;
 use crate::store::{ChannelState, Db};
-
-/// A look so many seconds later is another one, where no block has come meanwhile.
-const APART: u64 = 600;
 
 /// After so many confirmations of what an exit was lost to nobody asks any more.
 const BEYOND_DOUBT: u32 = 144;
@@ -51,7 +49,7 @@ impl Wallet {
         let (height, at) = (look.tip.height, self.now().wall);
         match exit.data.end {
             Some(first) if (first.outpoint, first.spent_by) == (outpoint, spent_by) => {
-                height > first.height || at >= first.at.saturating_add(APART)
+                are_apart((first.height, first.at), (height, at))
             }
             _ => {
                 exit.data.end = Some(End { outpoint, spent_by, height, at });
@@ -84,9 +82,15 @@ impl Wallet {
             match spend.filter(|spend| spend.txid == end.spent_by && spend.status.is_confirmed()) {
                 Some(spend) if spend.status.confirmations(height) < enough => {}
                 Some(_) => self.store.write(|db| forget_ended(db, &data.outpoint))?,
-                // A server that lags says so, too, and knows it confirmed all the same.
-                None if self.net.chain.status(end.spent_by).await.is_ok_and(|status| status.is_confirmed()) => {}
-                None => self.bring_back(data)?,
+                // A server that lags says so, too, and knows it confirmed all the same. So it is with a batch that took the
+                // coin: it spends it by a forfeit that comes on chain only where the coin does.
+                None => match self.net.chain.status(end.spent_by).await {
+                    Ok(status) if status.confirmations(height) >= BEYOND_DOUBT => {
+                        self.store.write(|db| forget_ended(db, &data.outpoint))?;
+                    }
+                    Ok(status) if !status.is_confirmed() => self.bring_back(data)?,
+                    _ => {}
+                },
             }
         }
         Ok(())
