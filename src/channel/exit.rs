@@ -97,17 +97,21 @@ pub fn output_to(tx: &Transaction, script: &ScriptBuf) -> Option<(OutPoint, Amou
 pub enum ChannelSpend {
     /// The receiver left with this amount.
     ExitUpdate { amount: Amount },
-    /// The payer took everything back.
+    /// The payer took everything back by the leaf that is its own, whatever it made of it.
     UnilateralRefund,
     /// A checkpoint, or something that nobody agreed to.
     Other,
 }
 
 impl Channel {
-    /// What `tx` is, by building it again.
+    /// What `tx` is, by building it again, or by the leaf it spends the channel with.
     pub fn spend_of(&self, tx: &Transaction) -> ChannelSpend {
         let txid = tx.compute_txid();
-        if txid == self.unilateral_refund().compute_txid() {
+        let spending = tx.input.iter().find(|input| input.previous_output == self.funding);
+        let leaf = spending.and_then(|input| input.witness.taproot_leaf_script());
+        let is_payers = leaf
+            .is_some_and(|leaf| self.unilateral_leaf().is_ok_and(|payers| payers.script.as_script() == leaf.script));
+        if is_payers || txid == self.unilateral_refund().compute_txid() {
             return ChannelSpend::UnilateralRefund;
         }
         let amount = tx.output.first().map_or(Amount::ZERO, |output| output.value);

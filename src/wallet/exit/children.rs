@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use bitcoin::{Amount, FeeRate, OutPoint, Transaction, Txid};
+use bitcoin::{Amount, FeeRate, OutPoint, Transaction};
 
 use super::super::coins::sum;
 use super::super::error::Result;
@@ -10,11 +10,9 @@ use super::super::onchain::OwnedOutput;
 use super::super::{Wallet, WalletError};
 use super::ExitProblem;
 use super::drive::{Exit, Look};
+use super::rival::Rival;
 use crate::chain::{ChainError, TxStatus};
 use crate::channel::exit::anchor_of;
-
-/// What a transaction must pay beyond what it replaces, by its own size: nodes' usual setting.
-pub(super) const INCREMENT: FeeRate = FeeRate::from_sat_per_vb_u32(1);
 
 /// A rate that is never too much.
 const LOW: FeeRate = FeeRate::from_sat_per_vb_u32(10);
@@ -31,7 +29,7 @@ impl Wallet {
         exit: &mut Exit,
         parent: &Transaction,
         own: &[OwnedOutput],
-        over: Option<Amount>,
+        over: Option<Rival>,
     ) -> Result<()> {
         let txid = parent.compute_txid();
         // The one that is stored may have left already, in a former process or before a reorganisation.
@@ -48,7 +46,7 @@ impl Wallet {
                 Err(error) => return Err(error.into()),
             }
         }
-        if over.is_some_and(|paid| sum([paid, exit.data.paid_beside(Some(&txid))]) >= exit.data.amount) {
+        if over.is_some_and(|rival| sum([rival.fee, exit.data.paid_beside(Some(&txid))]) >= exit.data.amount) {
             // Not worth it: whoever pays that wants it more.
             return Ok(());
         }
@@ -64,7 +62,8 @@ impl Wallet {
             }
         }
         // What the coins are enough for is better than nothing, and the app is told what is missing.
-        if let (None, Err(error)) = (over, &made)
+        if over.is_none()
+            && let Err(error) = &made
             && let Some(problem) = ExitProblem::of_coins(error)
             && rate > LOW
             && let Ok(child) = self.new_child(look, parent, own, over, LOW)
@@ -88,14 +87,15 @@ impl Wallet {
         look: &Look,
         parent: &Transaction,
         own: &[OwnedOutput],
-        over: Option<Amount>,
+        over: Option<Rival>,
         rate: FeeRate,
     ) -> Result<(Transaction, Amount)> {
         // The coins of a former child of the same parent are free again with it.
         let txid = parent.compute_txid();
         let kept = look.kept.iter().filter(|child| child.parent != txid).flat_map(|child| &child.tx.0.input);
         let avoid: Vec<OutPoint> = look.taken.iter().copied().chain(kept.map(|input| input.previous_output)).collect();
-        let at_least = |vsize: u64| over.map_or(Amount::ZERO, |paid| sum([paid, fee(INCREMENT, vsize)]));
+        let size = parent.vsize() as u64;
+        let at_least = |vsize: u64| over.map_or(Amount::ZERO, |rival| rival.outbid(size, vsize));
         let gone = &look.beaten;
         let (child, paid) = self.paying_child(parent, rate, at_least(USUAL_CHILD), own, &avoid, gone)?;
         let vsize = child.vsize() as u64;
@@ -142,24 +142,9 @@ impl Wallet {
             own_child.is_some_and(|child| child.compute_txid() == spend.txid) && look.is_enough(paid.fee, vsize);
         let budget = exit.data.budget(Some(&parent.compute_txid()));
         if is_stuck(paid.fee, fee(sane(look.rate, budget, vsize), vsize)) {
-            return self.send_package(look, exit, parent, own, Some(paid.fee)).await;
+            return self.send_package(look, exit, parent, own, Some(Rival::child(paid.fee))).await;
         }
         Ok(())
-    }
-
-    /// What a transaction in the mempool and the child on its anchor pay together.
-    pub(super) async fn cost_of(&self, txid: Txid) -> Result<Amount> {
-        let own = self.net.chain.fee_of(txid).await?.map_or(Amount::ZERO, |paid| paid.fee);
-        let anchor = self.net.chain.transaction(txid).await?.and_then(|tx| anchor_of(&tx));
-        let child = match anchor {
-            Some(anchor) => self.net.chain.outspend(anchor).await?,
-            None => None,
-        };
-        let of_child = match child {
-            Some(child) => self.net.chain.fee_of(child.txid).await?.map_or(Amount::ZERO, |paid| paid.fee),
-            None => Amount::ZERO,
-        };
-        Ok(sum([own, of_child]))
     }
 }
 

@@ -2,14 +2,14 @@
 
 use bitcoin::{Amount, BlockHash, Transaction};
 
-use super::super::coins::sum;
 use super::super::error::Result;
 use super::super::keys::SecretKeypair;
 use super::super::onchain::OwnedOutput;
 use super::super::{Wallet, WalletError};
-use super::children::{INCREMENT, fee, is_stuck, sane};
+use super::children::{fee, is_stuck, sane};
 use super::data::{Claim, corrupt};
 use super::drive::{Exit, Look};
+use super::rival::Rival;
 use super::{ExitProblem, ExitStage};
 use crate::chain::{Spend, TxStatus};
 use crate::channel::exit::{OwnExit, output_to};
@@ -61,7 +61,7 @@ impl Wallet {
     }
 
     /// Sends the claim, outbidding what `over` says.
-    pub(super) async fn send_claim(&self, look: &mut Look, exit: &mut Exit, over: Option<Amount>) -> Result<()> {
+    pub(super) async fn send_claim(&self, look: &mut Look, exit: &mut Exit, over: Option<Rival>) -> Result<()> {
         match self.claim_tx(exit)? {
             ClaimTx::Signed(tx) => {
                 let own = self.first_output(&tx)?;
@@ -70,7 +70,7 @@ impl Wallet {
             }
             ClaimTx::Own(own, owner) => {
                 let vsize = own.vsize();
-                let floor = over.map_or(Amount::ZERO, |paid| sum([paid, fee(INCREMENT, vsize)]));
+                let floor = over.map_or(Amount::ZERO, |rival| rival.outbid_alone(vsize));
                 let fee = fee(sane(look.rate, exit.data.budget(None), vsize), vsize).max(floor);
                 let Some(tx) = own.claim(fee, &owner)? else {
                     exit.data.problem = Some(ExitProblem::NothingLeft { amount: own.prevout.value, fee });
@@ -149,7 +149,7 @@ impl Wallet {
                 Some(paid)
                     if is_stuck(paid.fee, fee(sane(look.rate, exit.data.budget(None), own.vsize()), own.vsize())) =>
                 {
-                    self.send_claim(look, exit, Some(paid.fee)).await
+                    self.send_claim(look, exit, Some(Rival::child(paid.fee))).await
                 }
                 _ => Ok(()),
             },

@@ -215,8 +215,14 @@ impl Wallet {
     async fn unroll(&self, look: &mut Look, exit: &mut Exit) -> Result<()> {
         let mut confirmed = HashSet::new();
         for root in exit.path.roots() {
-            if self.net.chain.status(root).await?.is_confirmed() {
-                confirmed.insert(root);
+            match self.net.chain.status(root).await? {
+                TxStatus::Confirmed { .. } => drop(confirmed.insert(root)),
+                TxStatus::Mempool => {}
+                TxStatus::Unknown => {
+                    // A reorganisation may have taken it for a moment, or another transaction has taken its place.
+                    let why = format!("the chain server does not know commitment transaction {root}");
+                    exit.data.problem = Some(ExitProblem::Failed { why });
+                }
             }
         }
         let nodes: Vec<Transaction> = exit.path.nodes().to_vec();
@@ -275,8 +281,8 @@ impl Wallet {
         }
         exit.data.problem = Some(ExitProblem::Conflict { outpoint, spent_by: spend.txid });
         if !spend.status.is_confirmed() {
-            let cost = self.cost_of(spend.txid).await?;
-            return self.send_package(look, exit, node, &[], Some(cost)).await;
+            let rival = self.rival(spend.txid).await?;
+            return self.send_package(look, exit, node, &[], Some(rival)).await;
         }
         let is_spent = self.net.chain.transaction(spend.txid).await?.is_some_and(|tx| spends(&tx, &outpoint));
         let confirmations = spend.status.confirmations(look.tip.height);

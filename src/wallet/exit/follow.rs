@@ -41,12 +41,12 @@ impl Wallet {
             }
             ChannelSpend::UnilateralRefund if !spend.status.is_confirmed() => {
                 // In the mempool it is a race still.
-                let cost = self.cost_of(spend.txid).await?;
+                let rival = self.rival(spend.txid).await?;
                 let spends =
                     |tx: &&Transaction| tx.input.iter().any(|input| input.previous_output == loaded.channel.funding);
                 match exit.path.nodes().iter().find(spends).cloned() {
-                    Some(checkpoint) => self.send_package(look, exit, &checkpoint, &[], Some(cost)).await,
-                    None => self.send_claim(look, exit, Some(cost)).await,
+                    Some(checkpoint) => self.send_package(look, exit, &checkpoint, &[], Some(rival)).await,
+                    None => self.send_claim(look, exit, Some(rival)).await,
                 }
             }
             ChannelSpend::UnilateralRefund => {

@@ -22,6 +22,7 @@ mod finish;
 mod follow;
 
 mod quote;
+mod rival;
 mod unrolled;
 mod worth;
 
