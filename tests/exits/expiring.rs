@@ -1,13 +1,14 @@
 //! Own VTXOs that nobody renews.
 
+use bitcoin::OutPoint;
 use regtest::operator::{Action, Call, Code, Unit};
-use virtual_channels::channel::Unit as DelayUnit;
-use virtual_channels::wallet::{EventKind, ExitInfo, ExitReason, Wallet};
+use virtual_channels::channel::{ChannelId, Unit as DelayUnit};
+use virtual_channels::wallet::{EventKind, ExitInfo, ExitReason, ExitStage, Wallet};
 
 use crate::coins::all_done;
 use crate::signed_away::{coin, coin_of};
-use crate::stage::{fund, told, wait};
-use crate::world::{World, refused, sats};
+use crate::stage::{fund, pair, told, wait};
+use crate::world::{World, pay, refused, sats};
 
 /// Batches of the test operator live so many blocks; half a day and an hour for one level of them is kept free.
 const EXPIRY: u32 = 400;
@@ -19,7 +20,10 @@ pub async fn height(world: &World) -> u32 {
 
 /// Runs maintenance up to the last moment for a coin of that block, and at it.
 pub async fn at_the_last_moment(world: &World, wallet: &Wallet, settled_at: u32) -> Vec<ExitInfo> {
-    let last = settled_at + EXPIRY - FREE;
+    at_a_last_moment(world, wallet, settled_at + EXPIRY - FREE).await
+}
+
+async fn at_a_last_moment(world: &World, wallet: &Wallet, last: u32) -> Vec<ExitInfo> {
     world.mine(last - 1 - height(world).await).await;
     let report = wallet.maintain().await.unwrap();
     assert_eq!(report.exits, [], "a block before");
@@ -135,4 +139,53 @@ async fn an_invented_rate_lets_nothing_expire() {
     assert_eq!(all_done(&world, &payer).await.len(), 1);
     let has = payer.onchain_balance().await.unwrap().confirmed;
     assert!(has > sats(40_000 + 50_000 - 25_000 - 10_000), "{has}");
+}
+
+/// A payer's channel that was funded off chain, with its change beside it and the operator gone.
+async fn with_change(capacity: u64, paid: u64) -> (World, Wallet, ChannelId, u32) {
+    let (world, payer, receiver) = pair(Unit::Blocks).await;
+    coin(&world, &payer).await;
+    let settled_at = height(&world).await;
+    let id = world.open_offchain(&payer, &receiver, capacity).await;
+    if paid > 0 {
+        pay(&payer, &receiver, &id, paid, "all");
+    }
+    fund(&world, &payer, &[10_000, 10_000]).await;
+    world.regtest.stop_operator().await;
+    (world, payer, id, settled_at)
+}
+
+/// The channel alone is not worth its exit; with the change beside it, it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn change_beside_a_small_channel() {
+    let (world, payer, id, _) = with_change(1_000, 0).await;
+    let info = payer.channel(&id).unwrap();
+    world.mine(info.payer_exit_by as u32 - height(&world).await).await;
+    let exits = payer.maintain().await.unwrap().exits;
+    let mut told: Vec<_> = exits.iter().map(|exit| (exit.amount.to_sat(), exit.reason)).collect();
+    told.sort_unstable_by_key(|(amount, _)| *amount);
+    assert_eq!(told, [(1_000, ExitReason::Deadline), (49_000, ExitReason::Deadline)]);
+    world.mine(1).await;
+    assert_eq!(all_done(&world, &payer).await.len(), 2);
+}
+
+/// Nothing of the channel is the payer's any more: its change is left by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn change_beside_a_channel_that_was_paid_in_full() {
+    let (world, payer, id, settled_at) = with_change(20_000, 20_000).await;
+    // Checkpoint and ark transaction are two levels more.
+    let exits = at_a_last_moment(&world, &payer, settled_at + EXPIRY - FREE - 2 * 3).await;
+    let change = OutPoint { vout: 1, ..payer.channel(&id).unwrap().funding };
+    let told: Vec<_> = exits.iter().map(|exit| (exit.outpoint, exit.reason, exit.amount)).collect();
+    assert_eq!(told, [(change, ExitReason::Deadline, sats(30_000))]);
+    world.mine(1).await;
+    for _ in 0..20 {
+        let exits = payer.advance_exits().await.unwrap();
+        match exits.iter().find(|exit| exit.outpoint == change).map(|exit| exit.stage) {
+            Some(ExitStage::Done) => return,
+            Some(ExitStage::Waiting { until, unit }) => wait(&world, (until, unit)).await,
+            _ => world.mine(1).await,
+        }
+    }
+    panic!("20 runs are not enough: {:?}", payer.exits().unwrap());
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use bitcoin::{Amount, OutPoint, Txid};
 
 use super::super::batch::decode;
+use super::super::coins::sum;
 use super::super::error::Result;
 use super::super::events::EventKind;
 use super::super::signed_away::{gone_for_good, maybe_gone};
@@ -253,6 +254,23 @@ impl Wallet {
             }
         }
         Ok(())
+    }
+
+    /// What would be claimed so beside a VTXO.
+    pub(in crate::wallet) fn beside(&self, outpoint: &OutPoint) -> Result<Amount> {
+        self.store.read(|db| {
+            let Some(branch) = db.branch(outpoint)? else { return Ok(Amount::ZERO) };
+            let (gone, mut found) = (maybe_gone(db)?, Amount::ZERO);
+            for (vout, output) in (0..).zip(branch.leaf().map_or(&[][..], |tx| &tx.output)) {
+                let beside = OutPoint { vout, ..*outpoint };
+                let own = db.script(&output.script_pubkey)?.is_some_and(|own| own.kind == ScriptKind::Vtxo);
+                let wanted = beside != *outpoint && own && !gone.contains(&beside) && pays_its_claim(output.value);
+                if wanted && db.lock_of(&beside)?.is_none() && is_free(db, &beside)? {
+                    found = sum([found, output.value]);
+                }
+            }
+            Ok(found)
+        })
     }
 
     /// Whether the exit of a coin began: it is this wallet's, and nothing else has to do with it.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bitcoin::{OutPoint, Txid};
+use bitcoin::{Amount, OutPoint, Txid};
 
 use super::super::coins::{Coin, CoinKind};
 use super::super::error::Result;
@@ -13,7 +13,7 @@ use crate::chain::Tip;
 use crate::channel::deadline::{Margins, assumed_batch_expiry};
 use crate::channel::{Delay, Unit};
 use crate::log::note;
-use crate::store::ChannelState;
+use crate::store::{ChannelState, Role};
 
 impl Wallet {
     /// Begins to leave with own VTXOs that expire soon: `shown` are the coins as the operator shows them, which does not
@@ -91,11 +91,18 @@ impl Wallet {
         Ok(vtxos)
     }
 
-    /// Transactions with a channel that is in use: a coin in one is left with the channel, which would come on chain with it.
+    /// Transactions with a channel that is in use, and in which this side has money: a coin in one is left with the channel,
+    /// which would come on chain with it.
     fn beside_channels(&self) -> Result<HashSet<Txid>> {
         use ChannelState::{Closing, Confirming, Open, Refunding};
         let rows = self.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
-        let used = rows.into_iter().filter(|row| matches!(row.hot.state, Confirming | Open | Closing | Refunding));
+        let used = rows.into_iter().filter(|row| {
+            let money = match row.hot.role {
+                Role::Payer => row.hot.high < row.record.capacity,
+                Role::Receiver => row.hot.amount() > Amount::ZERO,
+            };
+            money && matches!(row.hot.state, Confirming | Open | Closing | Refunding)
+        });
         Ok(used.map(|row| row.record.funding.txid).collect())
     }
 

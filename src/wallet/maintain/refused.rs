@@ -5,6 +5,7 @@ use bitcoin::Amount;
 use crate::channel::ChannelError;
 use crate::operator::code;
 use crate::store::{ChannelRow, Role};
+use crate::wallet::coins::sum;
 use crate::wallet::error::Result;
 use crate::wallet::exit::paid_for;
 use crate::wallet::{ExitReason, Wallet, WalletError};
@@ -35,12 +36,14 @@ impl Wallet {
         (script && raised || signer && retired()).then_some(ExitReason::OperatorRefuses)
     }
 
-    /// Refuses to leave on chain what is worth less than that would cost.
+    /// Refuses to leave on chain what is worth less than that would cost. What this wallet has beside the channel comes on
+    /// chain with it.
     pub(in crate::wallet) async fn check_worth(&self, row: &ChannelRow) -> Result<()> {
-        let amount = match row.hot.role {
+        let own = match row.hot.role {
             Role::Receiver => row.hot.amount(),
             Role::Payer => row.record.capacity.checked_sub(row.hot.high).unwrap_or(Amount::ZERO),
         };
+        let amount = sum([own, self.beside(&row.record.funding)?]);
         let size = self.channel_info(row.clone())?.exit_vbytes;
         // As in an exit itself: a server without estimates holds nobody up.
         let rate = self.net.chain.fees().await.unwrap_or_default().within(AIM);
