@@ -13,11 +13,18 @@ public struct ChannelListState: ScreenState {
 /// The list of all channels, and what can be done with one.
 public final class ChannelListModel: Model<ChannelListState> {
     private let wallet: Wallet
+    private let look: @Sendable (String) async throws -> Void
     private var settled: Settlement?
 
     /// A model that shows nothing yet; ``follow()`` fills it.
-    public init(wallet: Wallet) {
+    public convenience init(wallet: Wallet) {
+        self.init(wallet: wallet) { _ = try await wallet.watch(channelId: $0) }
+    }
+
+    /// With another way to look at a channel, for tests.
+    init(wallet: Wallet, look: @escaping @Sendable (String) async throws -> Void) {
         self.wallet = wallet
+        self.look = look
         super.init(ChannelListState())
     }
 
@@ -34,7 +41,7 @@ public final class ChannelListModel: Model<ChannelListState> {
     public func refresh() async {
         await act("refresh") {
             show(try await wallet.channels())
-            try await wallet.watchAll()
+            try await watchAll()
             show(try await wallet.channels())
         }
     }
@@ -55,19 +62,17 @@ public final class ChannelListModel: Model<ChannelListState> {
         }
     }
 
-    private func show(_ channels: [ChannelInfo]) {
-        update { $0.rows = channels.reversed().map(ChannelRow.init) }
-    }
-}
-
-extension Wallet {
-    /// Looks at chain and operator for every channel that has not ended. One that cannot be looked at does not hide the others; the
-    /// first such error is thrown in the end.
-    func watchAll() async throws {
+    /// Looks at every channel that has not ended. One that cannot be looked at does not hide the others; the first such error is thrown
+    /// in the end.
+    private func watchAll() async throws {
         var problem: (any Error)?
-        for channel in try await channels() where ![.settled, .refunded, .lost].contains(channel.state) {
-            do { _ = try await watch(channelId: channel.id) } catch { problem = problem ?? error }
+        for channel in try await wallet.channels() where ![.settled, .refunded, .lost].contains(channel.state) {
+            do { try await look(channel.id) } catch { problem = problem ?? error }
         }
         if let problem { throw problem }
+    }
+
+    private func show(_ channels: [ChannelInfo]) {
+        update { $0.rows = channels.reversed().map(ChannelRow.init) }
     }
 }

@@ -31,6 +31,10 @@ public struct WalletState: ScreenState {
     public var settled: Settlement?
     /// When maintenance is to run again at the latest, in unix seconds; `nil` where nothing is pending, or it has not run yet.
     public var nextRun: UInt64?
+    /// What a person must act upon, the oldest first; kept up by ``WalletModel/follow(pollSeconds:)``.
+    public var notices: [Notice] = []
+    /// The static backup, while it is shown: to be kept anywhere, beside the mnemonic.
+    public var backup: String?
     /// Why the last action did not work.
     public var problem: String?
     /// Whether an action is under way.
@@ -44,6 +48,7 @@ public final class WalletModel: Model<WalletState> {
     private let config: WalletConfig
     private let mnemonics: any MnemonicSource
     private var turn: Task<Void, Never>?
+    private var opening: Task<Void, Never>?
 
     /// A model of a wallet that is not open yet.
     ///
@@ -56,21 +61,34 @@ public final class WalletModel: Model<WalletState> {
         super.init(WalletState())
     }
 
-    /// Opens the wallet and goes on with what was interrupted. Without a network it opens all the same, but for the first time.
+    /// Opens the wallet and goes on with what was interrupted. Without a network it opens all the same, but for the first time. Who calls
+    /// while it is opened already, as a screen beside a task in the background, waits for that one.
     public func open() async {
+        if let opening { return await opening.value }
+        guard wallet == nil else { return }
+        // A task of its own: whoever asked first may go away, the others still wait for it.
+        let task = Task {
+            await openOnce()
+            opening = nil
+        }
+        opening = task
+        await task.value
+        // Nobody has to wait for the network with this.
+        await resume()
+    }
+
+    private func openOnce() async {
         await act("open") {
-            guard wallet == nil else { return }
             let opened = try await Wallet.open(config: config, mnemonic: mnemonics.mnemonic())
-            wallet = opened
             let address = try await opened.boardingAddress()
             let last = try await opened.lastBalance()
+            wallet = opened
             update {
                 $0.phase = .open
                 $0.boardingAddress = address
                 $0.balance = last?.balance
                 $0.balanceAt = last?.at
             }
-            _ = try await opened.resume()
         }
     }
 
@@ -127,14 +145,57 @@ public final class WalletModel: Model<WalletState> {
             }
         }
         // Not in turn: it may take its time with the network, and going to sleep must not wait for that.
-        await act("resume") {
-            guard let wallet, state.phase == .open else { return }
-            do { _ = try await wallet.resume() } catch WalletError.DatabaseReleased {}
+        await resume()
+    }
+
+    /// The wallet's static backup, to be shown: ``WalletState/backup``. It is to be kept anywhere, once after each opening of a channel;
+    /// it is encrypted, and nothing without the mnemonic.
+    public func backUp() async {
+        await act("backUp") {
+            let text = try await opened().backup()
+            update { $0.backup = text }
+        }
+    }
+
+    /// Takes the backup off the screen.
+    public func hideBackup() {
+        update { $0.backup = nil }
+    }
+
+    /// Does at once what ``maintain()`` does now and then, looks again whenever something has happened, and keeps
+    /// ``WalletState/notices``, until the task is cancelled or the wallet shut down. With SwiftUI: `.task { await model.follow() }`.
+    ///
+    /// It acknowledges every event that is no notice: an app that wants them for itself reads `Wallet.events()` instead.
+    ///
+    /// - Parameter pollSeconds: How often the chain is asked for a new block.
+    public func follow(pollSeconds: UInt64 = 30) async {
+        guard let wallet else { return }
+        let (news, bell) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        async let live: Void = live(wallet, pollSeconds)
+        // Beside the events: a server that takes its time holds up no notice.
+        async let looks: Void = look(wallet, at: news)
+        do {
+            for try await events in wallet.waitingEvents() {
+                if try await take(events, of: wallet) { bell.yield() }
+            }
+        } catch {
+            update { $0.problem = sentence(error) }
+        }
+        bell.finish()
+        _ = await (live, looks)
+    }
+
+    /// A person has acted upon it: it does not come again.
+    public func dismiss(_ notice: Notice) async {
+        await act("dismiss \(notice.id)") {
+            try await opened().acknowledgeEvent(token: notice.id)
+            update { $0.notices.removeAll { $0.id == notice.id } }
         }
     }
 
     /// Ends: waits for what is under way and lets go of the database.
     public func shutdown() async {
+        await opening?.value
         await act("shutdown") {
             try await wallet?.shutdown()
             wallet = nil
@@ -151,6 +212,35 @@ public final class WalletModel: Model<WalletState> {
         }
         turn = task
         await task.value
+    }
+
+    private func resume() async {
+        guard let wallet, state.phase == .open else { return }
+        await act("resume") {
+            do { _ = try await wallet.resume() } catch WalletError.DatabaseReleased, WalletError.Closed {}
+        }
+    }
+
+    /// Shows the notices among the events, and acknowledges the others; answers whether there were any.
+    private func take(_ events: [Event], of wallet: Wallet) async throws -> Bool {
+        let notices = events.compactMap(Notice.init)
+        update { $0.notices = notices }
+        let others = events.filter { event in !notices.contains { $0.id == event.token } }
+        do {
+            for token in others.compactMap(\.token) { try await wallet.acknowledgeEvent(token: token) }
+        } catch WalletError.DatabaseReleased, WalletError.Closed {
+            // They come again.
+        }
+        return !others.isEmpty
+    }
+
+    private func live(_ wallet: Wallet, _ pollSeconds: UInt64) async {
+        do { try await wallet.follow(pollSeconds: pollSeconds) } catch { update { $0.problem = sentence(error) } }
+    }
+
+    private func look(_ wallet: Wallet, at news: AsyncStream<Void>) async {
+        // Without a network the last balance stays, with the time when it was seen.
+        for await _ in news { try? await look(wallet) }
     }
 
     private func opened() throws -> Wallet {

@@ -25,7 +25,7 @@ extension Wallet {
         afterEachChange { try await self.channel(channelId: channelId) }
     }
 
-    private func afterEachChange<State: Equatable & Sendable>(
+    func afterEachChange<State: Equatable & Sendable>(
         _ look: @escaping @Sendable () async throws -> State
     ) -> AsyncThrowingStream<State, any Error> {
         let shown = Shown<State>()

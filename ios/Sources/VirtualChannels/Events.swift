@@ -31,6 +31,12 @@ extension Wallet {
             }
         }
     }
+
+    /// All events that wait: now, and again after each change. Unlike ``events()`` it goes on behind one that is not acknowledged, and
+    /// acknowledges none.
+    package func waitingEvents() -> AsyncThrowingStream<[Event], any Error> {
+        afterEachChange { try await self.pendingEvents(limit: 1_000) }
+    }
 }
 
 /// The event that the loop is dealing with.

@@ -29,6 +29,8 @@ package final class Regtest: @unchecked Sendable {
         guard let program = ProcessInfo.processInfo.environment["REGTEST"] else {
             throw Failure(description: "REGTEST must name the program regtest")
         }
+        // Who writes to a process or a server that has just ended gets an error, and is not ended by it.
+        signal(SIGPIPE, SIG_IGN)
         let log = FileManager.default.temporaryDirectory.appendingPathComponent("regtest.log")
         if !FileManager.default.fileExists(atPath: log.path) { try Data().write(to: log) }
         process = Process()

@@ -53,6 +53,44 @@ final class StateTests: ModelStory, @unchecked Sendable {
         }
     }
 
+    func testALookThatFailsHidesNoOtherChannel() async throws {
+        try await onMain { [self] in
+            let (payer, receiver) = (try await phone("payer"), try await phone("receiver"))
+            let older = try await openedOffchain(payer, receiver)
+            // What the first one left becomes settled again: only such coins open another one.
+            await payer.wallet.settle()
+            try await regtest.mine()
+            try await eventually("the rest") {
+                await payer.wallet.refresh()
+                return payer.wallet.state.balance?.settled == 50_000
+            }
+            let offer = try await payer.showOffer(for: receiver.showInvite(), capacity: 20_000, funding: .offchain)
+            await receiver.receiver.scanned(offer.text)
+            let younger = try XCTUnwrap(offer.channel)
+            for channel in [older, younger] {
+                _ = try await receiver.take(payer.showPayment(channel, 1_000))
+                await receiver.receiver.close(channel: channel)
+                XCTAssertNil(receiver.receiver.state.problem)
+            }
+            let wallet = try XCTUnwrap(payer.wallet.wallet)
+            let away = WalletError.ChainUnreachable(url: regtest.esplora, reason: "it is away")
+            let list = ChannelListModel(wallet: wallet) { channel in
+                if channel == older { throw away }
+                _ = try await wallet.watch(channelId: channel)
+            }
+            try await eventually("the close of the younger one") {
+                await list.refresh()
+                XCTAssertEqual(list.state.problem, sentence(away))
+                return list.state.rows?.first { $0.id == younger }?.actions.first == .settle
+            }
+            XCTAssertEqual(list.state.rows?.first { $0.id == older }?.isOpen, true, "nobody could look at it")
+            let row = try await payer.row(older)
+            XCTAssertEqual(row.actions.first, .settle)
+            await payer.shutdown()
+            await receiver.shutdown()
+        }
+    }
+
     func testMaintenanceOpensAChannelAndSaysWhenToComeBack() async throws {
         try await onMain { [self] in
             let (payer, receiver) = (try await phone("payer"), try await phone("receiver"))
