@@ -2,8 +2,8 @@
 import Foundation
 import PackageDescription
 
-/// Where a release's XCFramework is. `nil` in the repository: there the library is the one that was built from it. The tag of a
-/// release differs from the repository in this line and in the generated sources, which it has and the repository has not.
+/// Where a release's XCFramework is. `nil` in the repository: there the library is the one that was built from it. A release is a
+/// package at the root of a repository of its own (scripts/swiftpm-release.sh), with this line, the generated sources, and no tests.
 let release: (url: String, checksum: String)? = nil
 
 /// A built XCFramework on this machine, relative to this folder, to try before it is released.
@@ -41,6 +41,12 @@ let package = Package(
         ),
         // View models without a view: for the demo, the sample app, and whoever likes them.
         .target(name: "VirtualChannelsModel", dependencies: ["VirtualChannels"], path: "Sources/ViewModel"),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+if release == nil {
+    package.targets += [
         // The life cycle of two wallets in a terminal.
         .executableTarget(
             name: "swift-demo", dependencies: ["VirtualChannels", "VirtualChannelsModel", "RegtestProgram", "QRText"],
@@ -53,6 +59,5 @@ let package = Package(
         .executableTarget(name: "WalletChild", dependencies: ["VirtualChannels"], path: "Tests/WalletChild"),
         .testTarget(name: "VirtualChannelsTests", dependencies: ["VirtualChannels", "WalletChild", "RegtestProgram"]),
         .testTarget(name: "ViewModelTests", dependencies: ["VirtualChannels", "VirtualChannelsModel", "RegtestProgram", "QRText"]),
-    ],
-    swiftLanguageModes: [.v6]
-)
+    ]
+}

@@ -49,13 +49,13 @@ step "lints" cargo clippy --workspace --all-targets -- -D warnings
 step "the test operator stands alone" apart
 step "the check of page sizes" scripts/page-size-test.sh
 step "page sizes of JNA" scripts/page-size-jna.sh
-step "what a release of the Swift package says" scripts/swiftpm-release-test.sh
 # Tests start these as child processes.
 step "build" cargo build --workspace --all-targets
 # The stories mostly wait for sessions of the operator: more of them than cores run side by side.
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
 step "Rust tests" rust
 step "Kotlin and Swift sources" scripts/bindings.sh --built
+step "a release of the Swift package" scripts/swiftpm-release-test.sh
 step "Kotlin tests" kotlin
 step "Swift tests" swift
 

@@ -46,4 +46,4 @@ xcodebuild -create-xcframework \
 rm -f "target/$(basename "$framework").zip"
 ditto -c -k --keepParent "$framework" "target/$(basename "$framework").zip"
 echo "xcframework: target/$(basename "$framework").zip"
-echo "xcframework: scripts/swiftpm-release.sh target/$(basename "$framework").zip URL says what Package.swift says of it in a release"
+echo "xcframework: scripts/swiftpm-release.sh target/$(basename "$framework").zip URL FOLDER makes a release of the package"
