@@ -120,8 +120,12 @@ public final class PayerModel: Model<PayerState> {
 
     /// Pays, offline. Pressed again, it shows the same payment; ``next()`` comes before another one.
     ///
-    /// - Parameter paymentId: For an app that had kept ``PayerState/paymentId`` when it was killed, and does not know whether that
-    ///   payment was made.
+    /// - Parameters:
+    ///   - channel: Its id.
+    ///   - amount: What is added to what has been paid.
+    ///   - memo: What the receiver reads beside it.
+    ///   - paymentId: For an app that had kept ``PayerState/paymentId`` when it was killed, and does not know whether that payment was
+    ///     made.
     public func pay(channel: String, amount: Sats, memo: String? = nil, paymentId: String? = nil) async {
         await act("pay") {
             if let paymentId { update { $0.paymentId = paymentId } }

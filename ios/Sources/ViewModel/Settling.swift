@@ -1,7 +1,7 @@
 import VirtualChannels
 
 extension Wallet {
-    /// ``Wallet/settle(renew:)`` for a button that may be pressed again: what the last one brought is preconfirmed until a block confirms
+    /// `Wallet.settle(renew:)` for a button that may be pressed again: what the last one brought is preconfirmed until a block confirms
     /// its batch, and settling it once more would cost another fee and gain nothing.
     func settle(after last: Settlement?) async throws -> Settlement {
         if let last {

@@ -3,7 +3,7 @@ import VirtualChannels
 
 /// Where the mnemonic is kept: the Keychain in an app, memory in a test.
 public protocol MnemonicSource: Sendable {
-    /// The twelve words. The first time it makes them (``generateMnemonic()``) and keeps them before it answers.
+    /// The twelve words. The first time it makes them (`generateMnemonic()`) and keeps them before it answers.
     func mnemonic() async throws -> String
 }
 
@@ -46,14 +46,15 @@ public final class WalletModel: Model<WalletState> {
     /// The wallet, for the other models; `nil` until it is open.
     public private(set) var wallet: Wallet?
     private let config: WalletConfig
-    private let mnemonics: any MnemonicSource
+    /// Where the words are kept: for a screen that shows them to the phone's owner. No state has them.
+    public let mnemonics: any MnemonicSource
     private var turn: Task<Void, Never>?
     private var opening: Task<Void, Never>?
 
     /// A model of a wallet that is not open yet.
     ///
     /// - Parameters:
-    ///   - config: Where database, operator and chain server are; see ``WalletFiles`` for the database.
+    ///   - config: Where database, operator and chain server are; see `WalletFiles` for the database.
     ///   - mnemonics: Asked once, when the wallet is opened.
     public init(config: WalletConfig, mnemonics: any MnemonicSource) {
         self.config = config
@@ -127,6 +128,8 @@ public final class WalletModel: Model<WalletState> {
     /// on after ``wake()``.
     public func rest() async {
         await inTurn {
+            // What is opened just now would hold the database.
+            await self.opening?.value
             await self.act("rest") {
                 guard let wallet = self.wallet else { return }
                 try await wallet.releaseDatabase()

@@ -8,8 +8,8 @@ import Foundation
 /// meanwhile.
 ///
 /// The app in use is one holder of the database, from the start on: ``pickUp()`` and ``letGo()`` say when it is, and saying it twice
-/// changes nothing. Each piece of work in the background that runs within ``during(_:)`` is one more. The database is let go of when the
-/// last of them has let go.
+/// changes nothing. Each piece of work in the background that runs within ``during(isolation:_:)`` is one more. The database is let go
+/// of when the last of them has let go.
 ///
 /// All may be called in any thread and in quick succession: what they do happens one after the other, in the order of the calls.
 /// ``SuspensionGuard`` calls the two when an app goes to the background and comes back.
@@ -23,13 +23,13 @@ public final class DatabaseLease: @unchecked Sendable {
     private var waiting: [AsyncStream<Task<Void, any Error>>.Continuation] = []
 
     /// A lease on the database of `wallet`, which holds it now. An app that was started in the background lets go of it at once, before
-    /// it does anything ``during(_:)`` the lease.
+    /// it begins any work (``during(isolation:_:)``).
     public init(_ wallet: Wallet) {
         self.wallet = wallet
     }
 
     /// The app lets go of the database. Waits for what is being written, never for the network: a few milliseconds, a second at most when
-    /// another process is in the way; and for those who hold it ``during(_:)`` their work.
+    /// another process is in the way; and for those who hold it for their work (``during(isolation:_:)``).
     ///
     /// - Returns: What ends when nothing is held any more, by nobody; also when the app picks it up again before that. An error is one of
     ///   the file; also then nothing is held.
@@ -72,7 +72,9 @@ public final class DatabaseLease: @unchecked Sendable {
     ///
     /// Work that the system wants ended (`BGTask.expirationHandler`) has to return: as long as it runs, the database is held.
     ///
-    /// - Parameter work: What is done with the wallet.
+    /// - Parameters:
+    ///   - isolation: Where the work runs: where the caller does.
+    ///   - work: What is done with the wallet.
     /// - Returns: What the work answers.
     /// - Throws: What the work throws, and what ``pickUp()`` fails with: then the work has not begun.
     public func during<Answer: Sendable>(

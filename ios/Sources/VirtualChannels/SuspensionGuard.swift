@@ -11,7 +11,7 @@ import UIKit
 /// ```
 ///
 /// On iOS it asks the system for the moment that letting go takes. Work in the background (a `BGTask`) runs within
-/// ``DatabaseLease/during(_:)``: the app may come and go meanwhile, and the last of the two lets go of the database.
+/// ``DatabaseLease/during(isolation:_:)``: the app may come and go meanwhile, and the last of the two lets go of the database.
 public final class SuspensionGuard: @unchecked Sendable {
     private let center: NotificationCenter
     private var observers: [any NSObjectProtocol] = []
