@@ -54,6 +54,25 @@ final class OpeningTests: ModelStory, @unchecked Sendable {
         }
     }
 
+    func testAnAppThatGoesToSleepWhileItOpens() async throws {
+        try await onMain { [self] in
+            let words = SlowWords(words: try generateMnemonic())
+            let model = WalletModel(config: config("wallet"), mnemonics: words)
+            let open = Task { @MainActor in await model.open() }
+            await words.asked()
+            let rest = Task { @MainActor in await model.rest() }
+            await Task { @MainActor in }.value
+            await words.give()
+            await rest.value
+            XCTAssertEqual(model.state.phase, .resting, "it would hold the database while it sleeps")
+            await open.value
+            XCTAssertNil(model.state.problem)
+            await model.wake()
+            XCTAssertEqual(model.state.phase, .open)
+            await model.shutdown()
+        }
+    }
+
     func testOpeningThatFailsIsTriedAgain() async throws {
         try await onMain { [self] in
             try await regtest.fault("operator/stop")

@@ -51,6 +51,7 @@ final class AppState: ObservableObject {
         switch phase {
         case .active:
             Task {
+                await open(wallet)
                 await wallet.wake()
                 await wallet.refresh()
             }
@@ -67,7 +68,8 @@ final class AppState: ObservableObject {
         await wallet?.rest()
     }
 
-    /// In the background, also where the app was started for it: does what is due; answers whether all of it worked.
+    /// In the background, also where the app was started for it and has no scene: the wallet is opened here, or this waits for whoever
+    /// opens it. Does what is due; answers whether all of it worked.
     func maintain() async -> Bool {
         guard let wallet else { return true }
         await open(wallet)

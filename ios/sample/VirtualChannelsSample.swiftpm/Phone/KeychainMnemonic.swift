@@ -1,7 +1,8 @@
 import VirtualChannels
 import VirtualChannelsModel
 
-/// Keeps the mnemonic in the Keychain of this device; makes one the first time. A real app shows the words once, to be written down.
+/// Keeps the mnemonic in the Keychain of this device; makes one the first time. The wallet's screen shows the
+/// words to the owner of the phone, to be written down.
 struct KeychainMnemonic: MnemonicSource {
     /// Tells the wallets of one app apart.
     let account: String

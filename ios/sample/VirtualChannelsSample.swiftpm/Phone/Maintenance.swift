@@ -1,7 +1,9 @@
 import BackgroundTasks
+import Foundation
 import VirtualChannelsModel
 
-/// Runs the wallet's maintenance now and then while the app is not used: a receiver must look at the chain, and close in time.
+/// Runs the wallet's maintenance now and then while the app is not used: a receiver must look at the chain, and close in time. The
+/// system starts the app for it where it does not run, without a scene: nothing here needs a screen.
 enum Maintenance {
     private static let identifier = "org.virtualchannels.sample.maintenance"
 
@@ -25,17 +27,34 @@ enum Maintenance {
 
     @MainActor
     private static func run(_ task: BGTask) {
-        var ended = false
-        func end(_ worked: Bool) async {
-            // Ended once: by itself, or because the time is over.
+        let run = Run(task)
+        // What the library has begun then goes on at the next run.
+        task.expirationHandler = handler { await run.end(worked: false) }
+        Task { await run.end(worked: await AppState.shared.maintain()) }
+    }
+
+    /// The system calls it in a thread of its own. Not isolated, therefore: a closure that is made on the main actor belongs to it, and
+    /// ends the app when it is called anywhere else.
+    private nonisolated static func handler(_ end: @escaping @MainActor @Sendable () async -> Void) -> @Sendable () -> Void {
+        { Task { await end() } }
+    }
+
+    /// One run; ended once, by itself or because the time is over.
+    @MainActor
+    private final class Run {
+        private let task: BGTask
+        private var ended = false
+
+        init(_ task: BGTask) {
+            self.task = task
+        }
+
+        func end(worked: Bool) async {
             guard !ended else { return }
             ended = true
             schedule()
             await AppState.shared.rest()
             task.setTaskCompleted(success: worked)
         }
-        // What the library has begun then goes on at the next run.
-        task.expirationHandler = { Task { @MainActor in await end(false) } }
-        Task { @MainActor in await end(await AppState.shared.maintain()) }
     }
 }

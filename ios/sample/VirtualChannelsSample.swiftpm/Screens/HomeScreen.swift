@@ -1,7 +1,7 @@
 import SwiftUI
 import VirtualChannelsModel
 
-/// The four tabs.
+/// The four tabs, and what a person must act upon above them.
 struct HomeScreen: View {
     let models: Models
 
@@ -13,8 +13,10 @@ struct HomeScreen: View {
                 .tabItem { Label("Receive", systemImage: "arrow.down.circle") }
             ChannelListScreen(model: models.channels).tabItem { Label("Channels", systemImage: "list.bullet") }
         }
-        // The rows follow the wallet for as long as they are shown anywhere.
+        .safeAreaInset(edge: .top) { NoticesView(model: models.wallet) }
+        // Rows, balance and notices follow the wallet for as long as they are shown anywhere.
         .task { await models.channels.follow() }
+        .task { await models.wallet.follow() }
     }
 }
 

@@ -2,7 +2,7 @@ import SwiftUI
 import VirtualChannels
 import VirtualChannelsModel
 
-/// What the wallet holds, and the address that fills it.
+/// What the wallet holds, the address that fills it, and what is to be kept of it.
 struct WalletScreen: View {
     @ObservedObject var model: WalletModel
 
@@ -31,6 +31,7 @@ struct WalletScreen: View {
                     Text(address).font(.caption.monospaced()).textSelection(.enabled)
                 }
             }
+            BackupSections(model: model)
         }
         .refreshable { await model.refresh() }
         .task { await model.refresh() }
