@@ -61,7 +61,6 @@ final class GarbageTests: Story {
         let (payer, receiver, channel) = (pair.payer, pair.receiver, pair.channel)
         let payment = try await payer.pay(channelId: channel, amount: 1_000, paymentId: "1").text
         _ = try await receiver.receive(payment: payment)
-        try await mutate(payer.backup(), payer) { _ = try await payer.parse(text: $0) }
         let request = try await receiver.requestClose(channelId: channel)
         try await mutate(request, payer) { _ = try await payer.grantClose(request: $0) }
         let asked = try await payer.channel(channelId: channel).state
@@ -76,6 +75,36 @@ final class GarbageTests: Story {
         XCTAssertEqual(closed.resultTxid, txid)
         XCTAssertEqual(closed.state, .closed)
         XCTAssertEqual(closed.amount, 1_000)
+        try await pair.shutdown()
+    }
+
+    /// A damaged backup makes no wallet and no file, and changes none that is there.
+    func testAThousandMutationsOfABackup() async throws {
+        let words = try generateMnemonic()
+        let pair = try await pair(mnemonic: words)
+        let backup = try await pair.payer.backup()
+        let (fresh, there) = (config("fresh"), config("there"))
+        try await restoreWallet(config: there, mnemonic: words, backup: backup).wallet.shutdown()
+        let before = try Data(contentsOf: URL(fileURLWithPath: there.databasePath))
+        let files = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+        var number = 0
+        try await mutate(backup, pair.payer) { mutation in
+            number += 1
+            let config = number % 4 == 0 ? there : fresh
+            let restored = try await restoreWallet(config: config, mnemonic: words, backup: mutation)
+            XCTFail("number \(number) made a wallet of \(restored.report.channels)")
+            try await restored.wallet.shutdown()
+        }
+        let after = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+        XCTAssertEqual(after, files, "something was written")
+        let same = try Data(contentsOf: URL(fileURLWithPath: there.databasePath))
+        XCTAssertEqual(same, before)
+        // The real one is still good, in both places.
+        for config in [fresh, there] {
+            let restored = try await restoreWallet(config: config, mnemonic: words, backup: backup)
+            XCTAssertEqual(restored.report.channels, [pair.channel])
+            try await restored.wallet.shutdown()
+        }
         try await pair.shutdown()
     }
 
