@@ -9,7 +9,9 @@ import androidx.work.WorkerParameters
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Test
+import org.virtualchannels.MaintenanceError
 import org.virtualchannels.MaintenanceReport
+import org.virtualchannels.MaintenanceTask
 import org.virtualchannels.NoHandle
 import org.virtualchannels.Wallet
 import org.virtualchannels.WalletException
@@ -20,19 +22,30 @@ class MaintenanceWorkerTest {
         override suspend fun maintain() = answer()
     }
 
-    private fun report(nextRun: ULong?) =
+    private fun report(nextRun: ULong?, vararg errors: WalletException) =
         MaintenanceReport(
             resumed = 0u, left = 0u, changed = listOf(), settled = null, feeRefused = null, exits = listOf(), kept = 0u,
-            errors = listOf(), nextRun = nextRun,
+            errors = errors.map { MaintenanceError(MaintenanceTask.LOOK, null, it) }, nextRun = nextRun,
         )
 
     private class App(private val open: () -> WalletInterface?) : ContextWrapper(null), WalletHolder {
         override suspend fun openWallet() = open()
     }
 
+    private val enqueued = WorkManager.getInstance(ContextWrapper(null)).enqueued.apply { clear() }
+
+    /** What failed comes with the next run, which is soon: a retry would come at WorkManager's own time, ever later. */
+    @Test
+    fun aRunInWhichSomethingFailedIsDone() {
+        val seconds = (System.currentTimeMillis() / 1_000 + 60).toULong()
+        assertEquals(Result.success(), work { report(seconds, WalletException.ChainUnreachable("http://127.0.0.1:1", "no route to host")) })
+        val (_, policy, request) = enqueued.single()
+        assertEquals(ExistingWorkPolicy.APPEND_OR_REPLACE, policy)
+        assert(request.delaySeconds in 45..60) { "${request.delaySeconds} s" }
+    }
+
     @Test
     fun theWorkerAsksForTheNextRunAndDoesNotCancelItself() {
-        val enqueued = WorkManager.getInstance(ContextWrapper(null)).enqueued
         val seconds = (System.currentTimeMillis() / 1_000 + 7_200).toULong()
         assertEquals(Result.success(), work { report(seconds) })
         val (_, policy, request) = enqueued.single()
