@@ -1,6 +1,7 @@
 package org.virtualchannels.sample.keys
 
 import java.io.File
+import java.io.IOException
 import java.nio.file.Path
 import java.security.KeyStore
 import java.security.UnrecoverableKeyException
@@ -38,7 +39,10 @@ class MnemonicStoreTest {
     }
 
     private val key = JvmKey()
-    private val store get() = MnemonicStore(file, key)
+
+    /** What the folder held when it was written to the disk. */
+    private val synced = mutableListOf<List<String>>()
+    private val store get() = MnemonicStore(file, key) { synced += it.list()!!.toList() }
 
     @Test
     fun whatWasStoredComesBack() {
@@ -48,6 +52,18 @@ class MnemonicStoreTest {
         assertTrue(store.exists())
         assertEquals(WORDS, store.load())
         assertEquals(listOf("mnemonic"), folder.toFile().list()!!.toList())
+    }
+
+    /** Who was told that they are stored has them also after a power loss. */
+    @Test
+    fun theNewNameIsOnTheDiskBeforeItReturns() {
+        store.save(WORDS)
+        assertEquals(listOf(listOf("mnemonic")), synced)
+        store.delete()
+        val error = assertThrows(IOException::class.java) { MnemonicStore(file, key) { throw IOException("no disk") }.save(WORDS) }
+        assertEquals("no disk", error.message)
+        // They may be on the disk all the same, so no others take their place.
+        assertEquals(WORDS, store.load())
     }
 
     @Test
@@ -96,7 +112,7 @@ class MnemonicStoreTest {
         val broken = object : WrappingKey by key {
             override fun find(): SecretKey = throw UnrecoverableKeyException("broken")
         }
-        val error = assertThrows(MnemonicUnreadable::class.java) { MnemonicStore(file, broken).load() }
+        val error = assertThrows(MnemonicUnreadable::class.java) { MnemonicStore(file, broken) {}.load() }
         assertTrue(error.cause is UnrecoverableKeyException)
     }
 

@@ -17,8 +17,10 @@ class MnemonicUnreadable(cause: Exception) : Exception("the stored mnemonic cann
  *
  * The file holds a version byte, the 12 bytes of the nonce, and the ciphertext with its tag. It belongs into
  * `context.noBackupFilesDir`: the key does not move to another phone, so the file is of no use there.
+ *
+ * @param syncFolder has the entries of a folder written to the disk; tests on a JVM have another.
  */
-class MnemonicStore(private val file: File, private val key: WrappingKey) {
+class MnemonicStore(private val file: File, private val key: WrappingKey, private val syncFolder: (File) -> Unit = ::syncFolder) {
     /** Whether a mnemonic was stored. */
     fun exists(): Boolean = file.exists()
 
@@ -41,6 +43,8 @@ class MnemonicStore(private val file: File, private val key: WrappingKey) {
             it.fd.sync()
         }
         if (!next.renameTo(file)) throw IOException("$next cannot be renamed to $file")
+        // Without it the words may be there only under the other name after a power loss.
+        syncFolder(file.absoluteFile.parentFile!!)
     }
 
     /**
