@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bitcoin::Amount;
 
@@ -25,6 +26,8 @@ pub struct WalletConfig {
     /// As receiver: how long after the last look at the chain new money is still taken, in seconds. `None`: a quarter
     /// of d2 (preconfirmed channels: a quarter of the checkpoint delay).
     pub max_blind_seconds: Option<u64>,
+    /// The longest that a run of maintenance waits for closes before it looks at the channels and leaves what must be left.
+    pub closes_limit: Duration,
     /// A proxy for operator and chain server: `socks5://host:port`, which looks up their names (Tor), or
     /// `http://host:port` (CONNECT). With one nothing goes around it.
     pub proxy: Option<String>,
@@ -47,6 +50,7 @@ impl WalletConfig {
             confirmations: if network == Network::Regtest { 1 } else { 2 },
             max_preconfirmed: Amount::from_sat(100_000),
             max_blind_seconds: None,
+            closes_limit: Duration::from_secs(120),
             proxy: None,
             clock: Arc::new(SystemClock::default()),
         }

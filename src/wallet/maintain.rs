@@ -22,9 +22,6 @@ use crate::store::{ChannelRow, ChannelState, FlowKind, Role};
 /// The longest one run takes. What is under way then goes on by itself.
 const RUN_LIMIT: Duration = Duration::from_secs(240);
 
-/// The longest that is waited for closes before the channels are looked at.
-const CLOSES_LIMIT: Duration = Duration::from_secs(120);
-
 /// The longest that looking at channels takes; those with the earliest deadlines are looked at first.
 const LOOK_LIMIT: Duration = Duration::from_secs(60);
 
@@ -149,7 +146,7 @@ impl Wallet {
         run.probe().await;
         // First what has a deadline: batches may take all the time there is. Closes may not: an operator that does not
         // answer them must leave time to look and to leave.
-        run.deadline = Instant::now() + CLOSES_LIMIT;
+        run.deadline = (Instant::now() + self.config.closes_limit).min(deadline);
         run.act(|task| task == MaintenanceTask::Close).await?;
         run.deadline = deadline;
         run.look().await?;

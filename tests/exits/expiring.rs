@@ -7,7 +7,7 @@ use virtual_channels::wallet::{EventKind, ExitInfo, ExitReason, ExitStage, Walle
 
 use crate::coins::all_done;
 use crate::signed_away::{coin, coin_of};
-use crate::stage::{fund, pair, told, wait};
+use crate::stage::{fund, leave, pair, small, told, wait};
 use crate::world::{World, pay, refused, sats};
 
 /// Batches of the test operator live so many blocks; half a day and an hour for one level of them is kept free.
@@ -139,6 +139,51 @@ async fn an_invented_rate_lets_nothing_expire() {
     assert_eq!(all_done(&world, &payer).await.len(), 1);
     let has = payer.onchain_balance().await.unwrap().confirmed;
     assert!(has > sats(40_000 + 50_000 - 25_000 - 10_000), "{has}");
+}
+
+/// The next runs are told no fee rates, or none that can be read.
+fn no_estimates(world: &World, answer: &str) {
+    for _ in 0..20 {
+        world.regtest.esplora_lies_once("/fee-estimates", answer);
+    }
+}
+
+/// Nobody says what a transaction costs: it is left all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_fee_estimates() {
+    for answer in ["{}", "nobody knows"] {
+        let world = World::start(Unit::Blocks).await;
+        let payer = world.wallet("payer").await;
+        let coin = coin(&world, &payer).await;
+        let settled_at = height(&world).await;
+        fund(&world, &payer, &[10_000]).await;
+        world.regtest.stop_operator().await;
+        no_estimates(&world, answer);
+        let exits = at_the_last_moment(&world, &payer, settled_at).await;
+        assert!(world.regtest.esplora_lies_left() < 20, "it was asked for");
+        assert_eq!(exits.iter().map(|exit| exit.outpoint).collect::<Vec<_>>(), [coin], "{answer}");
+        world.mine(1).await;
+        assert_eq!(all_done(&world, &payer).await.len(), 1);
+    }
+}
+
+/// The same with a channel.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_without_fee_estimates() {
+    let (world, payer, receiver) = pair(Unit::Blocks).await;
+    let id = small(&world, &payer, &receiver).await;
+    fund(&world, &receiver, &[10_000]).await;
+    world.regtest.stop_operator().await;
+    world.mine(receiver.channel(&id).unwrap().exit_by as u32 - height(&world).await).await;
+    no_estimates(&world, "nobody knows");
+    let exits = receiver.maintain().await.unwrap().exits;
+    assert!(world.regtest.esplora_lies_left() < 20, "it was asked for");
+    assert_eq!(
+        exits.iter().map(|exit| (exit.channel_id, exit.reason)).collect::<Vec<_>>(),
+        [(Some(id), ExitReason::Deadline)]
+    );
+    world.mine(1).await;
+    assert_eq!(leave(&world, &receiver).await.stage, ExitStage::Done);
 }
 
 /// A payer's channel that was funded off chain, with its change beside it and the operator gone.

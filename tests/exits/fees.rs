@@ -283,3 +283,22 @@ async fn one_coin_for_two_exits() {
     world.mine(1).await;
     assert_eq!(all_done(&world, &payer).await.len(), 2);
 }
+
+/// Several exits by ways of their own, and one coin for all of them: each has its turn, and none is forgotten.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_coin_for_four_exits() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.wallet("payer").await;
+    for amount in [20_000, 20_001, 20_002, 20_003] {
+        coin_of(&world, &payer, amount).await;
+    }
+    fund(&world, &payer, &[4_000]).await;
+    world.regtest.stop_operator().await;
+    assert_eq!(payer.exit_coins().await.unwrap().len(), 4);
+    world.mine(1).await;
+    let done = all_done(&world, &payer).await;
+    let sum: Amount = done.iter().map(|exit| exit.amount).sum();
+    assert!(done.len() == 4 && sum > sats(79_000), "{done:?}");
+    let has = payer.onchain_balance().await.unwrap().confirmed;
+    assert!(has > sum + sats(1_000), "the ways cost {} of 4000", sum + sats(4_000) - has);
+}

@@ -5,6 +5,7 @@
 mod world;
 
 mod answered;
+mod checkpoints;
 mod closed;
 mod coins;
 mod expiring;
@@ -12,6 +13,7 @@ mod fees;
 mod interrupted;
 mod lost;
 mod payer;
+mod quotes;
 mod races;
 mod receiver;
 mod signed_away;

@@ -4,6 +4,7 @@ mod books;
 mod case;
 mod clocks;
 mod deadlines;
+mod half_dead;
 mod hostile;
 mod keeping;
 mod live;

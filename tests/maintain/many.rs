@@ -1,4 +1,5 @@
-//! A thousand channels: one run asks a small number of questions, and writes little.
+//! A thousand channels, in few batches and in many, and many that are due at once: one run asks a bounded number of
+//! questions.
 
 use std::time::Instant;
 
@@ -16,6 +17,14 @@ use crate::world::{World, eventually, pay};
 /// The channels, and the batches they are in.
 const CHANNELS: u32 = 1_000;
 const BATCHES: usize = 4;
+
+/// As many channels in so many batches.
+const MANY_BATCHES: usize = 100;
+
+/// Channels that are due together, and what closing one may ask of the operator: the submission, its end, and a look before and
+/// after.
+const DUE: usize = 8;
+const CALLS_A_CLOSE: u64 = 4;
 
 /// All that a run may ask for that many channels.
 const CHAIN_CALLS: u64 = 40;
@@ -136,4 +145,111 @@ async fn a_thousand_channels_take_few_calls() {
         assert_eq!(info.state, ChannelState::Open);
         assert!(info.role == Role::Payer || info.takes_money_until.unwrap() > now);
     }
+}
+
+/// What was asked of the operator so far.
+async fn operator_calls(world: &World) -> u64 {
+    let calls = [
+        Call::GetInfo,
+        Call::GetVtxos,
+        Call::GetVtxoChain,
+        Call::GetVirtualTxs,
+        Call::GetPendingTx,
+        Call::SubmitTx,
+        Call::FinalizeTx,
+        Call::DeleteIntent,
+    ];
+    let operator = world.regtest.operator().await;
+    calls.iter().map(|call| operator.faults().seen(*call)).sum()
+}
+
+/// The same channels in a hundred batches: some calls more for each batch, none for each channel.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_batches_take_some_calls_each() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 100_000).await;
+    let receiver = world.wallet("receiver").await;
+    let id = world.open(&payer, &receiver, 10_000).await;
+    pay(&payer, &receiver, &id, 2_000, "one");
+    receiver.close().unwrap();
+    let store = Store::open(&world.path("receiver")).unwrap();
+    let row = store.read(|db| db.channel(&id)).unwrap().unwrap();
+    let branch = store.read(|db| db.branch(&row.record.funding)).unwrap().unwrap();
+    // A transaction with an output for each batch stands for a commitment transaction of its own.
+    let output =
+        world.regtest.node().transaction(&row.record.commitments[0]).await.unwrap().unwrap().0.output[0].clone();
+    let mut batches = Vec::new();
+    for _ in 0..MANY_BATCHES {
+        let commitment = world.regtest.node().pay(std::slice::from_ref(&output)).await.unwrap();
+        let vout = commitment.output.iter().position(|found| *found == output).unwrap() as u32;
+        let mut row = row.clone();
+        row.record.commitments = vec![commitment.compute_txid()];
+        let mut batch = Batch::of(row, &branch, CHANNELS as usize / MANY_BATCHES);
+        batch.root.tx.input[0].previous_output = OutPoint::new(commitment.compute_txid(), vout);
+        batches.push(batch);
+    }
+    world.mine(1).await;
+    let keys = Keys::from_mnemonic(&World::mnemonic("receiver"), Network::Regtest).unwrap();
+    fill(&store, &keys, &batches).unwrap();
+    store.close().unwrap();
+
+    let receiver = world.wallet("receiver").await;
+    for run in ["first", "second"] {
+        let (chain, operator, started) =
+            (world.regtest.esplora_requests(), operator_calls(&world).await, Instant::now());
+        let report = receiver.maintain().await.unwrap();
+        let took = started.elapsed();
+        assert!(report.errors.is_empty(), "{:?}", report.errors);
+        let (chain, operator) = (world.regtest.esplora_requests() - chain, operator_calls(&world).await - operator);
+        println!(
+            "{run} run, 1000 channels in {MANY_BATCHES} batches: {chain} chain calls, {operator} operator calls, {took:?}"
+        );
+        assert!(chain > MANY_BATCHES as u64 && chain <= CHAIN_CALLS + 3 * MANY_BATCHES as u64, "{chain} chain calls");
+        assert!(operator <= OPERATOR_CALLS, "{operator} operator calls");
+    }
+}
+
+/// Channels that are to be closed at once: each takes its own calls, and no more than that.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_due_channels_take_some_calls_each() {
+    let world = World::start(Unit::Blocks).await;
+    let receiver = world.wallet("receiver").await;
+    let mut payers = Vec::new();
+    for number in 0..DUE {
+        let payer = world.wallet(&format!("payer {number}")).await;
+        world.board(&payer, 20_000).await;
+        payers.push(payer);
+    }
+    world.regtest.operator().await.change(|settings| settings.min_participants = DUE);
+    let settling = payers.iter().map(|payer| payer.settle(false));
+    for settled in futures_util::future::join_all(settling).await {
+        settled.unwrap();
+    }
+    world.regtest.operator().await.change(|settings| settings.min_participants = 1);
+    world.mine(1).await;
+    let mut ids = Vec::new();
+    for payer in &payers {
+        eventually("settled", async || payer.balance().await.is_ok_and(|balance| balance.settled.to_sat() == 20_000))
+            .await;
+        let id = world.open_offchain(payer, &receiver, 10_000).await;
+        pay(payer, &receiver, &id, 2_000, "one");
+        ids.push(id);
+    }
+    let close_by = ids.iter().map(|id| receiver.channel(id).unwrap().close_by).max().unwrap();
+    let tip = u64::from(world.regtest.node().tip().await.unwrap().height);
+    world.mine((close_by - tip) as u32).await;
+    // Settling what came of them is another story.
+    world.regtest.operator().await.change(|settings| settings.fees.offchain_input = "2000.0".into());
+    let (chain, operator, started) = (world.regtest.esplora_requests(), operator_calls(&world).await, Instant::now());
+    let report = receiver.maintain().await.unwrap();
+    let took = started.elapsed();
+    assert!(report.errors.is_empty(), "{:?}", report.errors);
+    assert_eq!(report.changed.len(), DUE);
+    let (chain, operator) = (world.regtest.esplora_requests() - chain, operator_calls(&world).await - operator);
+    println!("{DUE} channels closed in one run: {chain} chain calls, {operator} operator calls, {took:?}");
+    assert!(
+        operator >= 2 * DUE as u64 && operator <= OPERATOR_CALLS / 2 + CALLS_A_CLOSE * DUE as u64,
+        "{operator} operator calls"
+    );
+    assert!(chain <= CHAIN_CALLS, "{chain} chain calls");
 }
