@@ -1,7 +1,8 @@
 //! Own VTXOs that nobody renews.
 
 use bitcoin::OutPoint;
-use regtest::operator::{Action, Call, Code, Unit};
+use bitcoin::hashes::Hash;
+use regtest::operator::{Action, Call, Claim, Code, Unit};
 use virtual_channels::channel::{ChannelId, Unit as DelayUnit};
 use virtual_channels::wallet::{EventKind, ExitInfo, ExitReason, ExitStage, Wallet};
 
@@ -233,4 +234,39 @@ async fn change_beside_a_channel_that_was_paid_in_full() {
         }
     }
     panic!("20 runs are not enough: {:?}", payer.exits().unwrap());
+}
+
+/// It shows one coin, and not the other; or it calls that one spent, and cannot say by what. What it renews it may keep.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_hides_a_coin() {
+    let stranger = bitcoin::Txid::from_byte_array([7; 32]);
+    let spent = Claim { spent: Some(true), ark_txid: Some(stranger), spent_by: Some(stranger), ..Claim::default() };
+    for lie in [Claim { hidden: true, ..Claim::default() }, spent] {
+        let world = World::start(Unit::Blocks).await;
+        let payer = world.wallet("payer").await;
+        let hidden = coin(&world, &payer).await;
+        let settled_at = height(&world).await;
+        coin_of(&world, &payer, 20_000).await;
+        fund(&world, &payer, &[10_000]).await;
+        world.regtest.operator().await.faults().claim(hidden, lie);
+        let exits = at_the_last_moment(&world, &payer, settled_at).await;
+        assert_eq!(exits.iter().map(|exit| exit.outpoint).collect::<Vec<_>>(), [hidden], "{lie:?}");
+        assert_eq!(payer.balance().await.unwrap().settled, sats(20_000));
+    }
+}
+
+/// What another phone with the same seed has spent is not left.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_phone_has_spent_expires() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.wallet("payer").await;
+    let receiver = world.wallet("receiver").await;
+    coin(&world, &payer).await;
+    let settled_at = height(&world).await;
+    fund(&world, &payer, &[10_000]).await;
+    let (other, _) = Wallet::restore(world.config("other"), &World::mnemonic("payer"), None).await.unwrap();
+    other.send(&receiver.new_ark_address().unwrap(), sats(50_000)).await.unwrap();
+    world.mine(settled_at + EXPIRY - FREE - height(&world).await).await;
+    assert_eq!(payer.maintain().await.unwrap().exits, []);
+    assert_eq!(told(&payer, |kind| matches!(kind, EventKind::SeedUsedElsewhere { .. })), 1);
 }

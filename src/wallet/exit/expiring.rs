@@ -6,6 +6,7 @@ use bitcoin::{Amount, OutPoint, Txid};
 
 use super::super::coins::{Coin, CoinKind};
 use super::super::error::Result;
+use super::super::signed_away::maybe_gone;
 use super::super::{Wallet, WalletError};
 use super::ExitReason;
 use super::coins::OwnVtxo;
@@ -15,9 +16,12 @@ use crate::channel::{Delay, Unit};
 use crate::log::note;
 use crate::store::{ChannelState, Role};
 
+/// Coins that the operator is asked about in one run because it does not show them.
+const A_RUN: usize = 16;
+
 impl Wallet {
     /// Begins to leave with own VTXOs that expire soon: `shown` are the coins as the operator shows them, which does not
-    /// renew them, `None` where it does not answer. Only what is worth it at the fees of today. Needs only the chain.
+    /// renew them, `None` where it does not answer. One that it hides, or calls spent and cannot show by what, is left, too. Only what is worth it at the fees of today. Needs only the chain.
     /// Answers whether anything began, and when the next one must be left, by the wall clock.
     ///
     /// The last moment leaves an hour for each level of the branch and half a day for the rest (less where batches are
@@ -37,8 +41,24 @@ impl Wallet {
         };
         let (mut due, mut next, mut expiries) = (Vec::new(), None, HashMap::<Vec<Txid>, u64>::new());
         let beside = self.beside_channels()?;
-        let vtxos = self.unspent_vtxos()?.into_iter();
-        for vtxo in vtxos.filter(|vtxo| !beside.contains(&vtxo.outpoint.txid) && self.is_up(vtxo, shown, unit)) {
+        let (told, signed) = (self.told_spent()?, self.store.read(maybe_gone)?);
+        let mut questions = A_RUN;
+        for vtxo in self.own_coins()?.into_iter().filter(|vtxo| !beside.contains(&vtxo.outpoint.txid)) {
+            let is_told = told.contains(&vtxo.outpoint);
+            // An operator that answers may still hide a coin, or call it spent.
+            let is_hidden = match shown {
+                Some(coins) => !coins.iter().any(|coin| coin.outpoint == vtxo.outpoint),
+                None => false,
+            };
+            let counts = match shown {
+                Some(_) if is_hidden => !signed.contains(&vtxo.outpoint),
+                Some(coins) => self.is_up(&vtxo, coins, unit),
+                // Another phone may have spent it, and nobody can be asked.
+                None => !is_told,
+            };
+            if !counts {
+                continue;
+            }
             let roots = vtxo.path.roots();
             let expiry = match expiries.get(&roots) {
                 Some(expiry) => *expiry,
@@ -51,6 +71,10 @@ impl Wallet {
             let way = margins.level.saturating_mul(vtxo.path.levels(&HashSet::new()) as u64);
             let leave_by = expiry.saturating_sub(way.saturating_add(margins.reserve));
             if now >= leave_by {
+                if is_hidden && (questions == 0 || self.is_proven_spent(&vtxo.outpoint).await?) {
+                    continue;
+                }
+                questions -= usize::from(is_hidden);
                 due.push(vtxo);
             } else {
                 let moment = self.at(unit, leave_by);
@@ -78,17 +102,39 @@ impl Wallet {
     /// Own VTXOs that are unspent as far as is stored, those left out that the books alone call spent: another phone may
     /// have spent them, and nobody was asked.
     pub(super) fn unspent_vtxos(&self) -> Result<Vec<OwnVtxo>> {
-        let told: HashSet<OutPoint> = self.store.read::<_, Box<WalletError>>(|db| {
-            let signed: HashSet<OutPoint> = db.signed_away()?.into_iter().map(|row| row.outpoint).collect();
-            let done = db.known_coins()?.into_iter().filter(|coin| coin.done && !signed.contains(&coin.outpoint));
-            // What a close paid is left as the channel.
-            let closed = db.channels()?.into_iter().filter(|row| row.hot.state == ChannelState::Closed);
-            let results = closed.filter_map(|row| row.result?.outpoint);
-            Ok(done.map(|coin| coin.outpoint).chain(results).collect())
-        })?;
-        let mut vtxos = self.own_vtxos()?;
+        let told = self.told_spent()?;
+        let mut vtxos = self.own_coins()?;
         vtxos.retain(|vtxo| !told.contains(&vtxo.outpoint));
         Ok(vtxos)
+    }
+
+    /// Own VTXOs that are no channel's: what a close paid is left as the channel.
+    fn own_coins(&self) -> Result<Vec<OwnVtxo>> {
+        let results: HashSet<OutPoint> = self.store.read::<_, Box<WalletError>>(|db| {
+            let closed = db.channels()?.into_iter().filter(|row| row.hot.state == ChannelState::Closed);
+            Ok(closed.filter_map(|row| row.result?.outpoint).collect())
+        })?;
+        let mut vtxos = self.own_vtxos()?;
+        vtxos.retain(|vtxo| !results.contains(&vtxo.outpoint));
+        Ok(vtxos)
+    }
+
+    /// Coins that the operator's books alone call spent.
+    fn told_spent(&self) -> Result<HashSet<OutPoint>> {
+        self.store.read(|db| {
+            let signed = maybe_gone(db)?;
+            let done = db.known_coins()?.into_iter().filter(|coin| coin.done && !signed.contains(&coin.outpoint));
+            Ok(done.map(|coin| coin.outpoint).collect())
+        })
+    }
+
+    /// Whether the operator, which answers, can show what spent a coin, signed by its key.
+    async fn is_proven_spent(&self, outpoint: &OutPoint) -> Result<bool> {
+        let operator = self.net.operator().await?;
+        for vtxo in operator.vtxos_by_outpoints(&[*outpoint]).await?.iter().filter(|vtxo| vtxo.spent) {
+            self.learn_spend(operator, vtxo).await?;
+        }
+        self.store.read(|db| Ok(maybe_gone(db)?.contains(outpoint)))
     }
 
     /// Transactions with a channel that is in use, and in which this side has money: a coin in one is left with the channel,
@@ -106,10 +152,9 @@ impl Wallet {
         Ok(used.map(|row| row.record.funding.txid).collect())
     }
 
-    /// Whether a VTXO must be left when its last moment has come: the operator shows it, or shows nothing. Where its blocks
-    /// last a second its own counting must say so, too.
-    fn is_up(&self, vtxo: &OwnVtxo, shown: Option<&[Coin]>, unit: Unit) -> bool {
-        let Some(coins) = shown else { return true };
+    /// Whether a VTXO that the operator shows must be left when its last moment has come. Where its blocks last a second its
+    /// own counting must say so, too.
+    fn is_up(&self, vtxo: &OwnVtxo, coins: &[Coin], unit: Unit) -> bool {
         let Some(coin) = coins.iter().find(|coin| coin.outpoint == vtxo.outpoint) else { return false };
         let counts = unit == Unit::Seconds || self.info().is_ok_and(|info| self.expires_in(coin, &info) == 0);
         counts && coin.kind != CoinKind::Recoverable

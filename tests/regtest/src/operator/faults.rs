@@ -136,6 +136,8 @@ pub enum Knob {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Claim {
+    /// It does not show it at all.
+    pub hidden: bool,
     pub spent: Option<bool>,
     pub swept: Option<bool>,
     pub unrolled: Option<bool>,

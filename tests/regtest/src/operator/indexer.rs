@@ -122,6 +122,9 @@ fn show(shared: &Shared, mut vtxo: Vtxo) -> Option<wire::IndexerVtxo> {
         vtxo = Vtxo { spent: false, spent_by: None, ark_txid: None, settled_by: None, ..vtxo };
     }
     if let Some(claim) = faults.claimed(&vtxo.outpoint) {
+        if claim.hidden {
+            return None;
+        }
         vtxo.spent = claim.spent.unwrap_or(vtxo.spent);
         vtxo.swept = claim.swept.unwrap_or(vtxo.swept);
         vtxo.unrolled = claim.unrolled.unwrap_or(vtxo.unrolled);
