@@ -1,7 +1,9 @@
 //! Maintenance: everything that is due, in one call, for what a phone runs in the background.
 
+mod ends;
 mod keep;
 mod refused;
+mod report;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -16,8 +18,10 @@ use super::settle_due::Settled;
 use super::watch::Danger;
 use super::{ExitInfo, ExitReason, Settlement, Wallet, WalletError};
 use crate::chain::Tip;
-use crate::channel::{ChannelId, Unit};
-use crate::store::{ChannelRow, ChannelState, FlowKind, Role};
+use crate::channel::ChannelId;
+use crate::store::{ChannelRow, ChannelState, FlowKind};
+
+pub use report::{ChannelChange, MaintenanceError, MaintenanceReport, MaintenanceTask};
 
 /// The longest one run takes. What is under way then goes on by itself.
 const RUN_LIMIT: Duration = Duration::from_secs(240);
@@ -30,69 +34,6 @@ const COINS_LIMIT: Duration = Duration::from_secs(30);
 
 /// The longest that is waited for flows that a run left to themselves.
 const IDLE_LIMIT: Duration = Duration::from_secs(1800);
-
-/// What a run of [`Wallet::maintain`] came to.
-#[derive(Debug)]
-pub struct MaintenanceReport {
-    /// Flows that had been interrupted and have come to their end.
-    pub resumed: usize,
-    /// Flows that are still under way.
-    pub left: usize,
-    /// Channels that are in another state than before.
-    pub changed: Vec<ChannelChange>,
-    /// What was settled, renewed coins too.
-    pub settled: Option<Settlement>,
-    /// The operator's fee for what should be settled, where it asks more than that is worth: nothing was settled then.
-    pub fee_refused: Option<Amount>,
-    /// All exits under way, and those that ended in this run.
-    pub exits: Vec<ExitInfo>,
-    /// Coins whose way on chain was learned in this run: they can be taken out without the operator from now on.
-    pub kept: usize,
-    /// What failed; the rest was done all the same.
-    pub errors: Vec<MaintenanceError>,
-    /// When to run again at the latest, unix seconds: the earliest deadline less a safe margin, or soon when something
-    /// is to be tried again. `None`: nothing is pending.
-    pub next_run: Option<u64>,
-}
-
-/// A channel that is in another state than before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChannelChange {
-    pub channel_id: ChannelId,
-    pub before: ChannelState,
-    pub after: ChannelState,
-}
-
-/// What failed, and what it was for.
-#[derive(Debug)]
-pub struct MaintenanceError {
-    pub task: MaintenanceTask,
-    pub channel_id: Option<ChannelId>,
-    pub error: WalletError,
-}
-
-/// What maintenance does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MaintenanceTask {
-    /// Asking the chain server. Without it no channel can be looked at.
-    Chain,
-    /// Asking the operator. Without it nothing can be closed, refunded or settled.
-    Operator,
-    /// Going on with what was interrupted.
-    Resume,
-    /// Looking at a channel.
-    Look,
-    /// Closing a channel that takes no more payments, as receiver.
-    Close,
-    /// Taking back a channel whose locktime has passed, as payer.
-    Refund,
-    /// Settling coins.
-    Settle,
-    /// Leaving on chain.
-    Exit,
-    /// Learning what is needed to take coins out without the operator.
-    Keep,
-}
 
 /// One run.
 struct Run {
@@ -297,84 +238,6 @@ impl Run {
             self.note(MaintenanceTask::Exit, Some(row.record.id), begun);
         }
         Ok(())
-    }
-
-    /// Closes and refunds what is due and `wanted`, that with the earliest deadline first.
-    async fn act(&mut self, wanted: impl Fn(MaintenanceTask) -> bool) -> Result<()> {
-        if !self.operator {
-            return Ok(());
-        }
-        let mut rows = self.wallet.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
-        rows.retain(|row| is_waiting(row) && !self.begun.contains(&row.record.id));
-        rows.sort_unstable_by_key(|row| row.record.expiry);
-        for row in rows {
-            let id = row.record.id;
-            let due = self.due(&row);
-            let due = self.note(MaintenanceTask::Look, Some(id), due).flatten();
-            let Some(task) = due.filter(|task| wanted(*task)) else { continue };
-            self.begun.insert(id);
-            let wallet = self.wallet.clone();
-            let done = self
-                .to_its_end(async move {
-                    match task {
-                        MaintenanceTask::Refund => wallet.refund(&id).await,
-                        _ => wallet.close_channel(&id).await,
-                    }
-                })
-                .await;
-            // Somebody else may have been first, in this app or on the other side.
-            let ended = |wallet: &Wallet| wallet.channel(&id).is_ok_and(|info| is_over(info.state));
-            let Err(error) = done else { continue };
-            if ended(&self.wallet) {
-                continue;
-            }
-            match self.wallet.leaves_after(&row, &error).await {
-                Some(reason) if self.worth_leaving(&row).await => {
-                    let left = self.wallet.begin_exit(&id, reason);
-                    self.note(MaintenanceTask::Exit, Some(id), left);
-                    self.leave().await?;
-                }
-                _ => self.errors.push(MaintenanceError { task, channel_id: Some(id), error: *error }),
-            }
-        }
-        Ok(())
-    }
-
-    async fn worth_leaving(&mut self, row: &ChannelRow) -> bool {
-        let worth = self.wallet.check_worth(row).await;
-        self.note(MaintenanceTask::Exit, Some(row.record.id), worth).is_some()
-    }
-
-    fn due(&self, row: &ChannelRow) -> Result<Option<MaintenanceTask>> {
-        let wallet = &self.wallet;
-        let (id, now) = (row.record.id, wallet.now());
-        let loaded = wallet.loaded(&id)?;
-        let begun = |flow: [u8; 32]| wallet.store.read::<_, Box<WalletError>>(|db| Ok(db.flow(&flow)?.is_some()));
-        match row.hot.role {
-            // One that was interrupted goes on, whatever the chain server does.
-            Role::Receiver if row.hot.state == ChannelState::Closing => {
-                Ok(begun(super::close::close_flow(&id))?.then_some(MaintenanceTask::Close))
-            }
-            Role::Receiver if row.hot.amount() > Amount::ZERO => {
-                // Closing is one-way: a clock that was wrong for a moment does not lead to it while the chain says
-                // otherwise.
-                let latest = match (loaded.unit(), self.tip) {
-                    (Unit::Seconds, Some(_)) => wallet.watched_at().max(now.median_time),
-                    (Unit::Blocks, Some(tip)) => u64::from(tip.height),
-                    (unit, None) => now.latest(unit),
-                };
-                let cutoff = wallet.info()?.check_signer(&loaded.channel.terms.operator, now.unix());
-                let close_by = loaded.deadlines(&now, cutoff.unwrap_or(Some(0))).close_by;
-                Ok((latest >= close_by).then_some(MaintenanceTask::Close))
-            }
-            Role::Payer => {
-                let locktime = u64::from(loaded.channel.terms.locktime.to_consensus_u32());
-                let passed = self.tip.is_some() && now.on_chain(loaded.unit()) >= locktime;
-                // One that had begun was gone on with already.
-                Ok((passed && !begun(super::refund::refund_flow(&id))?).then_some(MaintenanceTask::Refund))
-            }
-            Role::Receiver => Ok(None),
-        }
     }
 
     async fn settle(&mut self) -> Option<Settlement> {
