@@ -8,8 +8,8 @@ import kotlinx.coroutines.flow.flow
 /**
  * All channels, oldest first: at once, and again after each change, until the wallet is closed.
  *
- * A slow collector gets the latest and not all of those between. Throws what [Wallet.channels] throws, but for
- * [WalletException.Closed], which ends the flow.
+ * A slow collector gets the latest and not all of those between. While the database is released it waits. Throws what else
+ * [Wallet.channels] throws, but for [WalletException.Closed], which ends the flow.
  */
 fun WalletInterface.channelStates(): Flow<List<ChannelInfo>> = afterEachChange { channels() }
 
@@ -19,11 +19,11 @@ fun WalletInterface.channelStates(): Flow<List<ChannelInfo>> = afterEachChange {
  */
 fun WalletInterface.channelState(channelId: String): Flow<ChannelInfo> = afterEachChange { channel(channelId) }
 
-private fun <T : Any> WalletInterface.afterEachChange(look: suspend () -> T): Flow<T> =
+internal fun <T : Any> WalletInterface.afterEachChange(look: suspend () -> T): Flow<T> =
     flow {
         var seen = 0UL
         while (true) {
             seen = openOrNull { nextChange(seen) } ?: return@flow
-            emit(openOrNull(look) ?: return@flow)
+            emit(openOrNull { acrossRelease(look) } ?: return@flow)
         }
     }.distinctUntilChanged().conflate()

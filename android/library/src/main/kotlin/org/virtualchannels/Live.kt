@@ -11,7 +11,8 @@ import kotlin.time.Duration.Companion.seconds
  * lifecycleScope.launch { repeatOnLifecycle(Lifecycle.State.STARTED) { wallet.follow() } }
  * ```
  *
- * As [Wallet.live], but that the wallet is closed is its end and no error. Servers that do not answer are asked again.
+ * As [Wallet.live], but that the wallet is closed is its end and no error. Servers that do not answer are asked again;
+ * while the database is released it waits.
  *
  * @param poll how often the chain is asked for a new block; a second at least.
  */
