@@ -17,20 +17,23 @@ class ClosingTest {
     @TempDir
     lateinit var folder: Path
 
-    private suspend fun letGo(before: List<String>) {
+    private suspend fun letGo(before: Handles) {
         eventually("no open file") { Handles.of(folder).isEmpty() }
-        eventually("no thread more than before") { Handles.threads().size <= before.size }
+        eventually("no socket and no thread more than before") { Handles.now().since(before).isEmpty() }
     }
 
     @Test
     fun nothingIsLeftAfterClosing() = runBlocking<Unit> {
         val ready = ReadyChannel(folder)
-        val before = Handles.threads()
+        val before = Handles.now()
         for (waits in listOf(true, false)) {
             val (payer, receiver) = listOf(ready.payer, ready.receiver).map { it.open() }
-            assertTrue(Handles.threads().size >= before.size + 4 && Handles.of(folder).size >= 4, "${Handles.threads()} ${Handles.of(folder)}")
             repeat(10) { receiver.receive(payer.pay(ready.id, 1_000.sats, "order $it $waits").text) }
             payer.watch(ready.id)
+            // All of which can be seen.
+            val held = Handles.now().since(before)
+            assertTrue(held.count { it.startsWith("socket:") } >= 2, "operator and chain server: $held")
+            assertTrue(held.count { !it.startsWith("socket:") } >= 4 && Handles.of(folder).size >= 4, "$held ${Handles.of(folder)}")
             for (wallet in listOf(payer, receiver)) if (waits) wallet.closeAndWait() else wallet.close()
             letGo(before)
         }
@@ -39,7 +42,7 @@ class ClosingTest {
     @Test
     fun whatIsUnderWayGetsItsAnswer() = runBlocking<Unit> {
         val ready = ReadyChannel(folder)
-        val before = Handles.threads()
+        val before = Handles.now()
         val payer = ready.payer.open()
         val payments = (1..20).map { async(start = CoroutineStart.UNDISPATCHED) { payer.pay(ready.id, 1_000.sats, "order $it") } }
         payer.close()
@@ -53,7 +56,7 @@ class ClosingTest {
     @Test
     fun aCancelledOpeningLeavesNothingOpen() = runBlocking<Unit> {
         val ready = ReadyChannel(folder)
-        val before = Handles.threads()
+        val before = Handles.now()
         repeat(20) { round ->
             val job = launch(start = CoroutineStart.UNDISPATCHED) { ready.payer.open() }
             java.util.concurrent.locks.LockSupport.parkNanos(round * 500_000L)
@@ -65,7 +68,7 @@ class ClosingTest {
     @Test
     fun aCancelledCallerStillClosesWholly() = runBlocking<Unit> {
         val ready = ReadyChannel(folder)
-        val before = Handles.threads()
+        val before = Handles.now()
         val payer = ready.payer.open()
         val job = launch(start = CoroutineStart.UNDISPATCHED) {
             try {
