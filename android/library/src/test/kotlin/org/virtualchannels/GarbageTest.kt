@@ -58,7 +58,6 @@ class GarbageTest {
         world.enrich(payer, 100_000.sats)
         val id = world.openOffchain(payer, receiver, 50_000.sats)
         receiver.receive(payer.pay(id, 1_000.sats, "one").text)
-        mutate(Kind("backup", payer.backup()) { payer.parse(it) }, payer, Random(10))
         val request = receiver.requestClose(id)
         mutate(Kind("close request", request) { payer.grantClose(it) }, payer, Random(11))
         assertTrue(payer.channel(id).state in listOf(ChannelState.OPEN, ChannelState.CLOSING))
@@ -70,6 +69,44 @@ class GarbageTest {
         assertEquals(Triple(ChannelState.CLOSED, txid, 1_000.sats), receiver.channel(id).let { Triple(it.state, it.resultTxid, it.amount) })
         assertEquals(1_000.sats, receiver.balance().preconfirmed)
         for (wallet in listOf(payer, receiver)) wallet.closeAndWait()
+    }
+
+    /** A damaged backup makes no wallet and no file, and changes none that is there. */
+    @Test
+    fun aThousandBackups() = runBlocking<Unit> {
+        val world = World(World.shared, folder)
+        val words = generateMnemonic()
+        val (payer, receiver) = VirtualChannels.open(world.config("payer"), words) to world.wallet("receiver")
+        world.enrich(payer, 100_000.sats)
+        val id = world.openOffchain(payer, receiver, 50_000.sats)
+        receiver.receive(payer.pay(id, 1_000.sats, "one").text)
+        val backup = payer.backup()
+        payer.closeAndWait()
+        val (fresh, there) = listOf("fresh", "there").map { world.config(it) }
+        VirtualChannels.restore(there, words, backup).wallet.closeAndWait()
+        val before = files()
+        var number = 0
+        mutate(Kind("backup", backup) { text ->
+            number += 1
+            val restored = VirtualChannels.restore(if (number % 4 == 0) there else fresh, words, text)
+            restored.wallet.closeAndWait()
+            throw AssertionError("number $number made a wallet of ${restored.report.channels}: $text")
+        }, receiver, Random(10))
+        assertEquals(MUTATIONS, number)
+        assertEquals(before, files(), "something was written")
+        // The real one is still good, in both places.
+        for (config in listOf(fresh, there)) {
+            val restored = VirtualChannels.restore(config, words, backup)
+            assertEquals(listOf(id) to listOf<RestoreWarning>(), restored.report.channels to restored.report.warnings)
+            restored.wallet.closeAndWait()
+        }
+        receiver.closeAndWait()
+    }
+
+    /** The names of all files, and what is in the one that was restored. */
+    private fun files(): List<Any> {
+        val there = folder.toFile().listFiles()!!.sorted()
+        return there.map { it.name } + there.filter { it.name.startsWith("there") }.map { it.readBytes().toList() }
     }
 
     /** All but what the one good payment changes. */
