@@ -115,6 +115,7 @@ async fn the_child() {
     match task.as_str() {
         "pay" => crate::pay::child(&arguments).await,
         "close" => crate::close::receiver(&arguments).await,
+        "exit" => crate::exit::child(&arguments).await,
         "settle" => crate::flows::settle(&arguments).await,
         "send" => crate::flows::send(&arguments).await,
         "fund" => crate::flows::fund(&arguments).await,

@@ -3,6 +3,9 @@
 //!
 //! The child is this test program again, told by an environment variable what to do ([`child`]).
 
+#[path = "../exits/stage.rs"]
+#[allow(dead_code)]
+mod on_chain;
 #[path = "../common/pair.rs"]
 #[allow(dead_code)]
 mod pair;
@@ -17,6 +20,7 @@ mod world;
 
 mod child;
 mod close;
+mod exit;
 mod flows;
 mod open;
 mod pay;
