@@ -32,12 +32,27 @@ impl Drop for Owner {
     }
 }
 
+/// Writing to a connection that the other end has closed is an error here, and no signal: in an app that is not written in Rust
+/// nobody ignores SIGPIPE, and it ends the process. On Apple's systems each socket is told so by `mio`; a JVM ignores it.
+fn outlive_peers() {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use nix::sys::signal::{SigSet, Signal};
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGPIPE);
+        if let Err(error) = signals.thread_block() {
+            note!(Warn, "SIGPIPE is not blocked: {error}");
+        }
+    }
+}
+
 impl Runtime {
     pub fn new() -> Result<Self, WalletError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("virtual-channels")
             .enable_all()
+            .on_thread_start(outlive_peers)
             .build()
             .map_err(|error| WalletError::Internal { detail: format!("no threads: {error}") })?;
         Ok(Self(Arc::new(Owner(Some(runtime)))))
