@@ -117,6 +117,20 @@ async fn long_histories_come_in_pages() -> Outcome {
     Ok(())
 }
 
+/// Up to 500 coins of an address are listed; beyond that none are, but its history is.
+#[tokio::test]
+async fn too_many_coins_are_not_listed() -> Outcome {
+    let (_regtest, node, client) = start().await?;
+    node.pay(&vec![output(1, 330); 500]).await?;
+    node.generate(1).await?;
+    assert_eq!(client.get_address_utxos(&address(1)).await?.len(), 500);
+    node.pay(&[output(1, 330)]).await?;
+    let refused = client.get_address_utxos(&address(1)).await.expect_err("one too many");
+    assert!(refused.to_string().contains("400"), "{refused}");
+    assert_eq!(client.get_address_txs(&address(1), None).await?.len(), 2);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_package_and_a_replacement() -> Outcome {
     let (_regtest, node, client) = start().await?;
