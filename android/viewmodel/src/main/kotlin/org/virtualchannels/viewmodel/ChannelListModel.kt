@@ -1,6 +1,5 @@
 package org.virtualchannels.viewmodel
 
-import kotlinx.coroutines.CancellationException
 import org.virtualchannels.ChannelInfo
 import org.virtualchannels.ChannelState
 import org.virtualchannels.Settlement
@@ -27,21 +26,17 @@ class ChannelListModel(private val wallet: WalletInterface) : Model<ChannelListS
      * Keeps the rows as the wallet has them until the coroutine is cancelled or the wallet shut down: launch it while the screen
      * is shown.
      */
-    suspend fun follow() {
-        try {
-            wallet.channelStates().collect { show(it) }
-        } catch (gone: CancellationException) {
-            throw gone
-        } catch (failure: Exception) {
-            change { it.copy(problem = sentence(failure)) }
-        }
-    }
+    suspend fun follow() = accompany { wallet.channelStates().collect { show(it) } }
 
     /** Looks at chain and operator for every channel that has not ended. */
     suspend fun refresh() = act("refresh") {
         show(wallet.channels())
-        wallet.watchAll()
-        show(wallet.channels())
+        try {
+            wallet.watchAll()
+        } finally {
+            // What was seen of the others is shown all the same.
+            show(wallet.channels())
+        }
     }
 
     /** Does what one of a row's buttons says. */

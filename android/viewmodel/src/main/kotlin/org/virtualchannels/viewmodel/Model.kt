@@ -53,6 +53,17 @@ abstract class Model<S : ScreenState<S>> internal constructor(initial: S) {
         }
     }
 
+    /** Runs what goes on for as long as a screen is shown: it ends for itself or is cancelled, and what else it throws is shown. */
+    internal suspend fun accompany(work: suspend () -> Unit) {
+        try {
+            work()
+        } catch (gone: CancellationException) {
+            throw gone
+        } catch (failure: Exception) {
+            current.update { it.marked(sentence(failure), it.busy) }
+        }
+    }
+
     private fun begin(name: String): Boolean = synchronized(running) {
         running.add(name).also { first -> if (first) current.update { it.marked(null, true) } }
     }

@@ -70,39 +70,40 @@ class ChannelRowTest {
 
     private fun line(row: ChannelRow) = "${row.state}: ${row.next} ${row.actions} ${row.deadline}"
 
-    private fun info(role: Role, state: ChannelState, amount: Sats = 300.sats) = ChannelInfo(
-        id = "0123456789abcdef",
-        role = role,
-        state = state,
-        fundingKind = FundingKind.BATCH,
-        funding = "00".repeat(32) + ":0",
-        unit = TimeUnit.SECONDS,
-        capacity = 1_000.sats,
-        amount = amount,
-        highest = amount,
-        remaining = 1_000.sats - amount,
-        locktime = 1_800_010_000uL,
-        expiry = 1_800_100_000uL,
-        closeBy = 1_800_000_000uL,
-        exitBy = 1_800_050_000uL,
-        payerExitBy = 1_800_060_000uL,
-        receiverDelay = 86_016uL,
-        payerDelay = 172_032uL,
-        takesMoneyUntil = null,
-        levels = 2u,
-        exitVbytes = 400uL,
-        exitTime = 2uL,
-        watchBy = null,
-        awaitsUpdate = false,
-        onClose = false,
-        acknowledged = false,
-        resultTxid = null,
-        createdAt = 1_799_000_000uL,
-    )
-
     private companion object {
         val RECEIVERS = setOf(
             ChannelState.CONFIRMING, ChannelState.OPEN, ChannelState.CLOSING, ChannelState.CLOSED, ChannelState.SETTLED,
         )
     }
 }
+
+/** A channel, of which no test depends on more than it says. */
+internal fun info(role: Role, state: ChannelState, amount: Sats = 300.sats) = ChannelInfo(
+    id = "0123456789abcdef",
+    role = role,
+    state = state,
+    fundingKind = FundingKind.BATCH,
+    funding = "00".repeat(32) + ":0",
+    unit = TimeUnit.SECONDS,
+    capacity = 1_000.sats,
+    amount = amount,
+    highest = amount,
+    remaining = 1_000.sats - amount,
+    locktime = 1_800_010_000uL,
+    expiry = 1_800_100_000uL,
+    closeBy = 1_800_000_000uL,
+    exitBy = 1_800_050_000uL,
+    payerExitBy = 1_800_060_000uL,
+    receiverDelay = 86_016uL,
+    payerDelay = 172_032uL,
+    takesMoneyUntil = null,
+    levels = 2u,
+    exitVbytes = 400uL,
+    exitTime = 2uL,
+    watchBy = null,
+    awaitsUpdate = false,
+    onClose = false,
+    acknowledged = false,
+    resultTxid = null,
+    createdAt = 1_799_000_000uL,
+)
