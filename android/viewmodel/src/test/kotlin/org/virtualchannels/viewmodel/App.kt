@@ -120,6 +120,15 @@ suspend fun open(payer: App, receiver: App): String {
     return channel
 }
 
+/** A channel that is funded off chain, open on both sides at once. */
+suspend fun openOffchain(payer: App, receiver: App): String {
+    receiver.receiver.scanned(offer(payer, receiver, FundingChoice.Offchain))
+    val channel = receiver.receiver.shows<ReceiverScreen.Opened>().channel
+    payer.payer.next()
+    receiver.receiver.next()
+    return channel
+}
+
 /** Its block is mined, and both see it. */
 suspend fun confirmed(payer: App, receiver: App, channel: String) {
     payer.regtest.mine(1)
