@@ -13,14 +13,16 @@ import kotlinx.coroutines.launch
 import org.virtualchannels.sample.background.MaintenanceWorker
 import org.virtualchannels.sample.screens.ChannelsScreen
 import org.virtualchannels.sample.screens.Column
+import org.virtualchannels.sample.screens.NoticesBar
 import org.virtualchannels.sample.screens.PayScreen
 import org.virtualchannels.sample.screens.ReceiveScreen
 import org.virtualchannels.sample.screens.Screen
 import org.virtualchannels.sample.screens.SetupScreen
 import org.virtualchannels.sample.screens.WalletScreen
 
-/** Four screens and the buttons that lead to them. */
+/** Four screens and the buttons that lead to them; above them what a person must act upon. */
 class MainActivity : Activity() {
+    private lateinit var notices: FrameLayout
     private lateinit var content: FrameLayout
     private lateinit var tabs: LinearLayout
     private val app get() = application as SampleApp
@@ -31,9 +33,11 @@ class MainActivity : Activity() {
 
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
+        notices = FrameLayout(this)
         content = FrameLayout(this)
         tabs = LinearLayout(this)
         val all = Column(this)
+        all.addView(notices)
         all.addView(tabs)
         all.addView(content)
         setContentView(all)
@@ -61,7 +65,12 @@ class MainActivity : Activity() {
             screens["Receive"] = { ReceiveScreen(this, app, models) }
             screens["Channels"] = { ChannelsScreen(this, app, models) }
             visible?.launch { models.channels.follow() }
+            visible?.launch { wallet.follow() }
             app.scope.launch { models.channels.refresh() }
+            val bar = NoticesBar(this, app, wallet)
+            notices.removeAllViews()
+            notices.addView(bar.view)
+            visible?.launch { bar.follow() }
         }
         tabs.removeAllViews()
         for ((title, make) in screens) tabs.addView(Column.button(this, title) { show(make()) })

@@ -6,8 +6,6 @@ import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.async
-import kotlinx.coroutines.sync.Mutex
-import kotlinx.coroutines.sync.withLock
 import org.virtualchannels.WalletConfig
 import org.virtualchannels.WalletInterface
 import org.virtualchannels.android.WalletFiles
@@ -43,19 +41,15 @@ class SampleApp : Application(), WalletHolder {
     var models: Models? = null
         private set
 
-    private val opening = Mutex()
-
     /**
      * Opens the wallet of this place, unless it is open; goes on when the screen that asked has gone. Null where no place is
      * known yet, or where the wallet cannot be opened: its model says why.
      */
     suspend fun open(): Models? = scope.async {
-        opening.withLock {
-            val place = places.load() ?: return@async null
-            val model = wallet ?: WalletModel(config(place), mnemonics).also { wallet = it }
-            model.open()
-            models ?: model.wallet?.let { opened -> Models(opened).also { models = it } }
-        }
+        val place = places.load() ?: return@async null
+        val model = wallet ?: WalletModel(config(place), mnemonics).also { wallet = it }
+        model.open()
+        models ?: model.wallet?.let { opened -> Models(opened).also { models = it } }
     }.await()
 
     override suspend fun openWallet(): WalletInterface? {

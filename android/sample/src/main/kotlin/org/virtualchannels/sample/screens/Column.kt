@@ -49,10 +49,13 @@ class Column(context: Context) : LinearLayout(context) {
     /** A text that the other phone scans, or is sent. */
     fun show(shown: String) {
         put(QrView(context, shown))
-        button("Send as text") {
-            val send = Intent(Intent.ACTION_SEND).setType("text/plain").putExtra(Intent.EXTRA_TEXT, shown)
-            context.startActivity(Intent.createChooser(send, null))
-        }
+        button("Send as text") { send(shown) }
+    }
+
+    /** Hands a text to another app, which the user chooses. */
+    fun send(text: String) {
+        val send = Intent(Intent.ACTION_SEND).setType("text/plain").putExtra(Intent.EXTRA_TEXT, text)
+        context.startActivity(Intent.createChooser(send, null))
     }
 
     /** Takes a text that was scanned with any scanner, or sent. */

@@ -8,7 +8,7 @@ import org.virtualchannels.sample.SampleApp
 import org.virtualchannels.viewmodel.WalletModel
 import org.virtualchannels.viewmodel.WalletState
 
-/** What the wallet holds, how coins come in, and the words that are its backup. */
+/** What the wallet holds, how coins come in, and what is to be kept of it: the words and the backup. */
 class WalletScreen(private val activity: Activity, private val app: SampleApp, private val model: WalletModel) : Screen {
     private val column = Column(activity)
     override val view = Column.scrolling(column)
@@ -34,6 +34,16 @@ class WalletScreen(private val activity: Activity, private val app: SampleApp, p
             put(QrView(activity, address))
         }
         button("Show the twelve words") { app.scope.launch { showWords() } }
+        backup(state.backup)
+    }
+
+    private fun Column.backup(backup: String?) {
+        if (backup == null) return button("Show the backup") { app.scope.launch { model.backUp() } }
+        text("It brings channels back, together with the words. It is encrypted: keep it anywhere, anew after each opening.")
+        // Too long for a QR code.
+        button("Send the backup") { send(backup) }
+        button("Hide the backup") { model.hideBackup() }
+        text(backup)
     }
 
     /** In a window that no screenshot and no list of recent apps shows. */
