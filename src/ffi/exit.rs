@@ -75,7 +75,7 @@ pub enum ExitProblem {
 /// An exit under way.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct ExitInfo {
-    /// The VTXO that is left, as `txid:index`.
+    /// The VTXO that is left, or the coin at a boarding address, as `txid:index`.
     pub outpoint: String,
     /// The channel in it, if there is one.
     pub channel_id: Option<String>,
@@ -213,8 +213,9 @@ impl Wallet {
         self.flow("exit_channel", move |wallet| async move { Ok(wallet.exit_channel(&id).await?.into()) }).await
     }
 
-    /// Leaves with all VTXOs of the wallet itself on chain, each by the branch that is stored. For an operator that is
-    /// gone for good; otherwise [`Wallet::withdraw`] is cheaper. What costs more than it brings at the fees of today is not
+    /// Leaves with all VTXOs of the wallet itself on chain, each by the branch that is stored, and takes the coins at boarding
+    /// addresses back once their delay has passed. For an operator that is gone for good; otherwise [`Wallet::withdraw`] is
+    /// cheaper. What costs more than it brings at the fees of today is not
     /// begun, and is in the answer with the problem that nothing would be left, and its figures.
     pub async fn exit_coins(&self) -> Result<Vec<ExitInfo>, WalletError> {
         self.flow("exit_coins", |wallet| async move { Ok(all(wallet.exit_coins().await?)) }).await

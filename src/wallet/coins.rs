@@ -2,20 +2,23 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bitcoin::{Amount, OutPoint, ScriptBuf, Txid};
+use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Txid};
 
 use super::batch::InputData;
 use super::error::Result;
 use super::{Wallet, WalletError};
-use crate::chain::ChainError;
-use crate::channel::OperatorInfo;
+use crate::chain::{ChainError, TxStatus};
 use crate::channel::intent::IntentInput;
 use crate::channel::offchain::OffchainInput;
+use crate::channel::{OperatorInfo, Unit};
 use crate::operator::InputKind;
 use crate::store::{Db, OwnScript, ScriptKind};
 
 /// A coin that is shown so many seconds after it was spent is ours again: its batch was never published.
 const SPENT_FOR: u64 = 600;
+
+/// A batch may take so long, in seconds: what the operator would take for less time than that goes into none.
+const SETTLING_TAKES: u64 = 600;
 
 const SPENT_KEY: &str = "recently-spent";
 
@@ -57,14 +60,37 @@ pub(super) struct Coin {
     pub locked: bool,
     /// The output of a batch, confirmed or not.
     pub in_batch: bool,
+    /// At a boarding address: the block it is in.
+    pub block: Option<Block>,
+}
+
+/// A block with a coin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Block {
+    pub height: u32,
+    pub hash: BlockHash,
+    /// What it says of itself, unix seconds.
+    pub time: u64,
 }
 
 impl Coin {
-    /// Whether the operator takes it into a batch: of boarding coins not those that are too small or too large. Anybody
-    /// can send such a one, and with it in an intent everything else in that is refused, too.
-    pub fn is_taken(&self, info: &OperatorInfo) -> bool {
+    /// Whether the operator takes it into a batch at `now` (unix seconds): of boarding coins not those that are too small or
+    /// too large, nor those that their owner could soon take alone. Anybody can send such a one, and with it in an intent
+    /// everything else in that is refused, too.
+    pub fn is_taken(&self, info: &OperatorInfo, now: u64) -> bool {
         let fits = self.amount >= info.utxo_min && info.utxo_max.is_none_or(|most| self.amount <= most);
-        self.kind != CoinKind::Boarding || fits
+        let late = self.taken_until().is_some_and(|until| now >= until);
+        self.kind != CoinKind::Boarding || fits && !late
+    }
+
+    /// arkd adds the exit delay to the time that the block says (a block counts as a second), and compares with its own clock.
+    fn taken_until(&self) -> Option<u64> {
+        let (block, delay) = (self.block?, self.own.delay?);
+        let spare = match delay.unit() {
+            Unit::Seconds => SETTLING_TAKES.min(delay.value() / 10),
+            Unit::Blocks => 0,
+        };
+        Some(block.time.saturating_add(delay.value()).saturating_sub(spare))
     }
 
     /// How the coin goes into a batch.
@@ -74,6 +100,13 @@ impl Coin {
             CoinKind::Recoverable => InputKind::Recoverable,
             CoinKind::Preconfirmed | CoinKind::Settled => InputKind::Vtxo,
         }
+    }
+}
+
+fn block_of(status: TxStatus) -> Option<Block> {
+    match status {
+        TxStatus::Confirmed { height, hash, time } => Some(Block { height, hash, time }),
+        TxStatus::Mempool | TxStatus::Unknown => None,
     }
 }
 
@@ -137,6 +170,7 @@ impl Wallet {
                 created_at: vtxo.created_at,
                 locked: locked.contains(&vtxo.outpoint),
                 in_batch: !vtxo.preconfirmed,
+                block: None,
             });
         }
         coins.sort_unstable_by_key(|coin| (std::cmp::Reverse(coin.amount), coin.outpoint));
@@ -168,6 +202,7 @@ impl Wallet {
                     outpoint: coin.outpoint,
                     amount: coin.output.value,
                     kind: if coin.status.is_confirmed() { CoinKind::Boarding } else { CoinKind::Unconfirmed },
+                    block: block_of(coin.status),
                     own: own.clone(),
                     expires_at: 0,
                     created_at: 0,

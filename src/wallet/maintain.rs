@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::coins::{Coin, Seen};
 use super::error::Result;
+use super::exit::Boarded;
 use super::settle_due::Settled;
 use super::watch::Danger;
 use super::{ExitInfo, ExitReason, Settlement, Wallet, WalletError};
@@ -275,12 +276,27 @@ impl Run {
         // Also where an operator answers, but does not say what there is: what was renewed here is known here.
         let Some(tip) = self.tip else { return Ok(None) };
         let due = self.wallet.leave_expiring(&tip, coins).await;
-        let Some((begun, next)) = self.note(MaintenanceTask::Exit, None, due) else { return Ok(None) };
-        if begun {
+        let (vtxos, next) = self.note(MaintenanceTask::Exit, None, due).unwrap_or_default();
+        let boarded = self.leave_boarding(&tip, coins).await;
+        let boarded = self.note(MaintenanceTask::Exit, None, boarded).unwrap_or_default();
+        if vtxos || boarded.begun {
             self.deadline = self.deadline.max(Instant::now() + LOOK_LIMIT);
             self.leave().await?;
         }
-        Ok(next)
+        Ok([next, boarded.next].into_iter().flatten().min())
+    }
+
+    /// Coins at boarding addresses that no operator takes any more. Where the operator is away nobody has looked at them.
+    async fn leave_boarding(&self, tip: &Tip, coins: Option<&[Coin]>) -> Result<Boarded> {
+        let seen = match coins {
+            Some(_) => Vec::new(),
+            None => {
+                let until = (Instant::now() + COINS_LIMIT).min(self.deadline);
+                let seen = timeout_at(until, self.wallet.boarding_coins()).await;
+                seen.unwrap_or_else(|_| Err(Box::new(still_running())))?.coins
+            }
+        };
+        self.wallet.leave_ripe_boarding(coins.unwrap_or(&seen), tip).await
     }
 
     async fn keep(&mut self, coins: Option<&[Coin]>) -> usize {

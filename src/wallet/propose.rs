@@ -156,7 +156,9 @@ impl Wallet {
             FundingChoice::Offchain | FundingChoice::Refund(_) => Vec::new(),
         };
         coins.retain(|coin| match funding {
-            FundingChoice::BatchFromBoarding => coin.kind == CoinKind::Boarding && coin.is_taken(info),
+            FundingChoice::BatchFromBoarding => {
+                coin.kind == CoinKind::Boarding && coin.is_taken(info, self.now().unix())
+            }
             FundingChoice::Batch => {
                 matches!(coin.kind, CoinKind::Settled | CoinKind::Preconfirmed | CoinKind::Recoverable)
             }

@@ -60,7 +60,7 @@ impl Wallet {
                 CoinKind::Preconfirmed => renew || !coin.in_batch,
                 CoinKind::Boarding | CoinKind::Recoverable => true,
             };
-            wanted && !coin.locked && coin.is_taken(info)
+            wanted && !coin.locked && coin.is_taken(info, self.now().unix())
         });
         // The most first: small coins, which anybody can send, may wait.
         coins.sort_unstable_by_key(|coin| std::cmp::Reverse(coin.amount));

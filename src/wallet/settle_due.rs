@@ -95,7 +95,7 @@ impl Wallet {
         let expires = |coin: &Coin| coin.expires_at > 0 && self.expires_in(coin, info) == 0;
         coins.retain(|coin| {
             let wanted = is_unsettled(coin) || expires(coin);
-            wanted && !coin.locked && !proposed.contains(&coin.outpoint) && coin.is_taken(info)
+            wanted && !coin.locked && !proposed.contains(&coin.outpoint) && coin.is_taken(info, self.now().unix())
         });
         // First what would be lost, then the most: small coins, which anybody can send, may wait.
         coins.sort_unstable_by_key(|coin| (!expires(coin), std::cmp::Reverse(coin.amount)));

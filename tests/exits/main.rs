@@ -5,6 +5,7 @@
 mod world;
 
 mod answered;
+mod boarding;
 mod checkpoints;
 mod closed;
 mod coins;

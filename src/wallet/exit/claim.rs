@@ -50,7 +50,7 @@ impl Wallet {
 
     /// From when on the next block may hold the claim of an output that was confirmed in that block: a height, or a
     /// median time past.
-    async fn ripe_at(&self, delay: Delay, height: u32, hash: BlockHash) -> Result<(u64, Unit)> {
+    pub(super) async fn ripe_at(&self, delay: Delay, height: u32, hash: BlockHash) -> Result<(u64, Unit)> {
         let start = match delay.unit() {
             // The next block is one above the tip.
             Unit::Blocks => u64::from(height).saturating_sub(1),

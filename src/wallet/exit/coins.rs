@@ -39,7 +39,7 @@ struct ClosedWay {
 
 impl Wallet {
     /// Leaves on chain with all VTXOs of this wallet: those from batches and those made off chain, also what closed
-    /// channels have become. Each becomes an exit of its own, by its stored branch. An interrupted flow gives up its coins
+    /// channels have become; and takes the coins at boarding addresses back, which are there already. Each becomes an exit of its own, by its stored branch. An interrupted flow gives up its coins
     /// unless the operator holds what takes them: what that makes is left then, the payment beside the change, the channel of
     /// an opening. A coin that went into a batch is left while that batch is not on chain, and what the batch made of it once
     /// it is. Begins, and goes as far as it goes now; answers these exits. There is no way back.
@@ -71,6 +71,7 @@ impl Wallet {
         let (begun, more) = self.begin_if_worth(vtxos, worth, ExitReason::Asked).await?;
         left.extend(begun);
         refused.extend(more);
+        refused.extend(self.leave_boarding().await?);
         let all = self.advance_exits().await?;
         let is_answered = |exit: &ExitInfo| left.contains(&exit.outpoint) || made.contains(&exit.outpoint.txid);
         let all = all.into_iter().filter(|exit| exit.channel_id.is_none() || is_answered(exit));
@@ -322,7 +323,7 @@ fn is_free(db: &Db<'_>, outpoint: &OutPoint) -> Result<bool> {
 }
 
 /// An exit that would cost more than it brings, as it is told.
-fn not_worth(
+pub(super) fn not_worth(
     outpoint: OutPoint,
     channel_id: Option<ChannelId>,
     (amount, fee): (Amount, Amount),
@@ -351,7 +352,7 @@ fn is_claimed(db: &Db<'_>, coin: &OutPoint) -> Result<bool> {
 
 /// Takes a coin, which is not taken, from the flow that holds it: an intent, a batch that is not on chain, a submission
 /// whose checkpoints are not signed. The terms of an opening stay, as the other side may have the channel.
-fn give_up(db: &Db<'_>, flow: &[u8; 32]) -> Result<()> {
+pub(super) fn give_up(db: &Db<'_>, flow: &[u8; 32]) -> Result<()> {
     let Some(flow) = db.flow(flow)? else { return Ok(()) };
     match flow.kind {
         FlowKind::Settle | FlowKind::Withdraw => Ok(db.delete_flow(&flow.id)?),
@@ -361,7 +362,7 @@ fn give_up(db: &Db<'_>, flow: &[u8; 32]) -> Result<()> {
     }
 }
 
-fn coin_exit(
+pub(super) fn coin_exit(
     outpoint: OutPoint,
     amount: Amount,
     script: bitcoin::ScriptBuf,

@@ -15,7 +15,7 @@ use super::data::{Child, Claim, ExitData, corrupt};
 use super::ended::spends;
 use super::{ExitInfo, ExitProblem, ExitStage};
 use crate::chain::{ChainError, Spend, Tip, TxStatus};
-use crate::channel::exit::ExitPath;
+use crate::channel::exit::{ExitPath, anchor_of};
 use crate::log::note;
 use crate::store::{Flow, FlowKind};
 
@@ -184,6 +184,11 @@ impl Wallet {
         let end = exit.path.last().ok_or_else(corrupt)?.compute_txid();
         match self.net.chain.status(end).await? {
             TxStatus::Confirmed { height, hash, .. } => self.at_the_end(look, exit, height, hash).await,
+            // A coin at a boarding address whose block was taken back: it waits for another.
+            TxStatus::Unknown | TxStatus::Mempool if exit.path.last().and_then(anchor_of).is_none() => {
+                exit.data.stage = ExitStage::Unrolling { done: 0, of: 1 };
+                Ok(())
+            }
             TxStatus::Unknown | TxStatus::Mempool => self.unroll(look, exit).await,
         }
     }

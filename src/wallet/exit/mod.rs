@@ -10,6 +10,7 @@
 
 mod answered;
 mod begin;
+mod boarding;
 mod branches;
 mod children;
 mod claim;
@@ -28,6 +29,7 @@ mod worth;
 
 pub use quote::ExitQuote;
 
+pub(super) use boarding::Boarded;
 pub(super) use coins::was_left;
 pub(super) use data::payout_of;
 pub(super) use worth::paid_for;
@@ -121,7 +123,7 @@ pub enum ExitProblem {
 /// An exit as an app shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExitInfo {
-    /// The VTXO that is left.
+    /// The VTXO that is left, or the coin at a boarding address.
     pub outpoint: OutPoint,
     /// The channel in it, if there is one.
     pub channel_id: Option<ChannelId>,

@@ -21,10 +21,10 @@ use crate::channel::exit::ExitPath;
 use crate::store::FlowKind;
 
 /// The claim of an own VTXO, in virtual bytes.
-const CLAIM_VBYTES: u64 = 140;
+pub(super) const CLAIM_VBYTES: u64 = 140;
 
 /// A claim is to be confirmed within so many blocks.
-const AIM: u16 = 6;
+pub(super) const AIM: u16 = 6;
 
 /// The prices of today, and what is paid for already.
 pub(super) struct Worth {
