@@ -62,6 +62,19 @@ class ModelTest {
     }
 
     @Test
+    fun whatGoesOnBesideTheActionsIsNoActionOfItsOwn() = runTest {
+        val beside = launch { model.accompany { awaitCancellation() } }
+        runCurrent()
+        model.add()
+        assertEquals(Count(1), model.state.value, "not busy")
+        beside.cancelAndJoin()
+        assertTrue(beside.isCancelled)
+        assertNull(model.state.value.problem, "the screen has gone")
+        model.accompany { throw Problem("no disk") }
+        assertEquals(Count(1, "No disk."), model.state.value)
+    }
+
+    @Test
     fun anActionThatIsCancelledLeavesNothingBusy() = runTest {
         val action = launch { model.add { awaitCancellation() } }
         runCurrent()
