@@ -30,16 +30,19 @@ class OpeningTest {
 
     /** A key store that takes its time. */
     private class SlowWords(private val words: String) : MnemonicSource {
-        val asked = Channel<Unit>(Channel.UNLIMITED)
+        private val asking = Channel<Unit>(Channel.UNLIMITED)
         val given = CompletableDeferred<Unit>()
         val count = AtomicInteger()
 
         override suspend fun mnemonic(): String {
             count.incrementAndGet()
-            asked.send(Unit)
+            asking.send(Unit)
             given.await()
             return words
         }
+
+        /** Waits until somebody asks. */
+        suspend fun asked() = withTimeout(PATIENCE) { asking.receive() }
     }
 
     private class Opening(val model: WalletModel, val words: SlowWords)
@@ -59,11 +62,11 @@ class OpeningTest {
     fun whoComesSecondWaitsForTheFirst() = runBlocking<Unit> {
         val (model, words) = opening().let { it.model to it.words }
         val first = open(model)
-        words.asked.receive()
+        words.asked()
         val others = List(8) { open(model) }
         assertTrue(others.none { it.isCompleted }, "it waits")
         words.given.complete(Unit)
-        val wallets = withTimeout(60_000) { (others + first).awaitAll() }
+        val wallets = withTimeout(PATIENCE) { (others + first).awaitAll() }
         assertNotNull(wallets.first())
         assertTrue(wallets.all { it === wallets.first() }, "another wallet, or none: $wallets")
         assertEquals(1, words.count.get())
@@ -76,12 +79,12 @@ class OpeningTest {
     fun whoWaitsIsNotLeftAlone() = runBlocking<Unit> {
         val (model, words) = opening().let { it.model to it.words }
         val first = open(model)
-        words.asked.receive()
+        words.asked()
         val others = List(2) { open(model) }
         first.cancelAndJoin()
-        words.asked.receive()
+        words.asked()
         words.given.complete(Unit)
-        val wallets = withTimeout(60_000) { others.awaitAll() }
+        val wallets = withTimeout(PATIENCE) { others.awaitAll() }
         assertNotNull(wallets[0])
         assertTrue(wallets[0] === wallets[1])
         assertEquals(2, words.count.get())
@@ -92,10 +95,10 @@ class OpeningTest {
     fun whoEndsItMeanwhileEndsWhatIsOpened() = runBlocking<Unit> {
         val (model, words) = opening().let { it.model to it.words }
         val open = open(model)
-        words.asked.receive()
+        words.asked()
         val end = begin { model.shutdown() }
         words.given.complete(Unit)
-        withTimeout(60_000) { listOf(open, end).awaitAll() }
+        withTimeout(PATIENCE) { listOf(open, end).awaitAll() }
         assertEquals(WalletPhase.CLOSED, model.ok().phase)
         assertNull(model.wallet)
     }
@@ -104,10 +107,10 @@ class OpeningTest {
     fun whoLetsGoOfTheDatabaseMeanwhile() = runBlocking<Unit> {
         val (model, words) = opening().let { it.model to it.words }
         val open = open(model)
-        words.asked.receive()
+        words.asked()
         val rest = begin { model.rest() }
         words.given.complete(Unit)
-        withTimeout(60_000) { listOf(open, rest).awaitAll() }
+        withTimeout(PATIENCE) { listOf(open, rest).awaitAll() }
         assertEquals(WalletPhase.RESTING, model.ok().phase, "it would hold the database")
         model.wake()
         assertEquals(WalletPhase.OPEN, model.ok().phase)
@@ -120,7 +123,7 @@ class OpeningTest {
         words.given.complete(Unit)
         App.regtest.operator("stop")
         try {
-            List(2) { open(model) }.awaitAll()
+            withTimeout(PATIENCE) { List(2) { open(model) }.awaitAll() }
             assertNotNull(model.state.value.problem, "the first time it needs the operator")
             assertNull(model.wallet)
         } finally {
@@ -129,5 +132,9 @@ class OpeningTest {
         model.open()
         assertEquals(WalletPhase.OPEN, model.ok().phase)
         model.shutdown()
+    }
+
+    private companion object {
+        const val PATIENCE = 60_000L
     }
 }
