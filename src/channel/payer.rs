@@ -40,13 +40,13 @@ impl PayerState {
 
     /// The state after the receiver showed `shown`: adopted when it is the payer's own by its exit signature and the
     /// payer has forgotten it. A receiver that shows less than the payer built on has simply not seen the latest yet.
-    /// The same amount built on another one was signed twice: from now on both sides mean the same.
+    /// The same amount is the payer's latest, whatever the receiver says that it was built on: nobody has signed that.
     pub fn catch_up(&self, channel: &Channel, shown: ChannelUpdate) -> Result<Self, ChannelError> {
         shown.verify_exit(channel)?;
         let Some(own) = self.update else { return Ok(self.signed(shown)) };
         let forgotten = match shown.amount.cmp(&own.amount) {
             Ordering::Greater => true,
-            Ordering::Equal => shown.previous != own.previous,
+            Ordering::Equal => false,
             Ordering::Less => own.previous < shown.amount,
         };
         Ok(if forgotten { self.signed(shown) } else { *self })

@@ -303,7 +303,8 @@ impl Wallet {
     }
 
     /// Payer: takes over the payment that the receiver showed (in `Stale` or `Forked`), when it is this wallet's own by
-    /// its signature. Answers the amount that is now the base.
+    /// its signature. Answers the amount that is now the base. Where that is the amount of the very payment that was refused,
+    /// nothing had been forgotten: it has been paid, and is not paid again.
     pub async fn catch_up(&self, payment: String) -> Result<Sats, WalletError> {
         self.local(move |wallet| Ok(wallet.catch_up(&UpdateMessage::parse(&payment)?)?.into())).await
     }

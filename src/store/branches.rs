@@ -31,6 +31,14 @@ impl Db<'_> {
         })
     }
 
+    /// The same; `None` also where it is damaged: that of one VTXO must not keep the others in.
+    pub fn sound_branch(&self, outpoint: &OutPoint) -> Result<Option<Branch>, StoreError> {
+        match self.branch(outpoint) {
+            Err(StoreError::Corrupt { .. }) => Ok(None),
+            branch => branch,
+        }
+    }
+
     /// The VTXOs whose branches are stored.
     pub fn branch_outpoints(&self) -> Result<Vec<OutPoint>, StoreError> {
         self.all("SELECT outpoint FROM branches ORDER BY rowid", [], |cells| cells.outpoint(0))

@@ -92,7 +92,7 @@ impl Wallet {
             }
             _ => None,
         };
-        let branch = self.store.read(|db| db.branch(&row.record.funding))?.unwrap_or_default();
+        let branch = self.store.read(|db| db.sound_branch(&row.record.funding))?.unwrap_or_default();
         let transactions = branch.nodes.len() as u64 + 1;
         let branch_weight: u64 = branch.nodes.iter().map(|node| node.tx.weight().to_wu()).sum();
         let margins = Margins::of(loaded.unit(), row.record.batch_expiry.value());

@@ -142,9 +142,10 @@ impl Wallet {
     /// Takes over the update that the receiver showed (in a stale or forked answer) when it is this payer's own by its
     /// signature: the next payment adds to it. Answers the amount that is now the base.
     ///
-    /// The payment that was refused may be made again under its id when what the receiver shows cannot contain it
-    /// (forked). When the receiver shows more (stale), it may have been made before, by the wallet this one was
-    /// restored from: only a new id pays once more.
+    /// The payment that was refused may be made again under its id when the base is less than its amount: what the receiver
+    /// shows cannot contain it. When it is more (stale), the payment may have been made before, by the wallet this one was
+    /// restored from: only a new id pays once more. When it is the same, nothing was forgotten, and the receiver shows the
+    /// very payment that it refuses, or one of the same amount: whether to pay once more only a person can say.
     ///
     /// A channel that came out of a backup pays again from then on. What the receiver shows is believed to be the latest:
     /// one that shows less than it has leaves this payer with too low a liability, and refuses the next payment.
@@ -158,7 +159,7 @@ impl Wallet {
             let caught_up = state.catch_up(&loaded.channel, shown.update)?;
             if let Some(update) = caught_up.update.filter(|_| caught_up != state) {
                 let mut ring = hot.ring.clone();
-                if update.amount <= hot.amount() {
+                if update.amount < hot.amount() {
                     ring.forget_newest();
                 }
                 db.put_update(&id, &update, caught_up.high, Some(&ring), None)?;

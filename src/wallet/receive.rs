@@ -163,7 +163,8 @@ impl Wallet {
             (None, None) => return Err(ChannelError::MissingAuthorisation { channel_id }.into()),
             (None, Some(stored)) => return Ok((stored, None)),
             (Some(incoming), Some(stored)) => {
-                if [info.checkpoint, incoming.script].contains(&stored.authorisation.script) {
+                let is_current = stored.authorisation.script == info.checkpoint && !loaded.was_restored();
+                if is_current || stored.authorisation.script == incoming.script {
                     // Ours is as good or better; other signatures over the same mean nothing.
                     return Ok((stored, None));
                 }
@@ -171,7 +172,8 @@ impl Wallet {
             }
             (Some(incoming), None) => (incoming, None),
         };
-        if incoming.script != info.checkpoint {
+        // What a restored receiver knows of the operator may be older than its own latest update, which an exit needs.
+        if incoming.script != info.checkpoint && !loaded.was_restored() {
             // As far as is known here the operator builds no checkpoint with it: it would make nothing closable.
             let unknown = ChannelError::UnknownCheckpointScript { channel_id };
             return Ok((old.ok_or(unknown)?, None));

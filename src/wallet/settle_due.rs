@@ -101,10 +101,11 @@ impl Wallet {
         coins.sort_unstable_by_key(|coin| (!expires(coin), std::cmp::Reverse(coin.amount)));
         coins.truncate(MAX_INPUTS);
         let rate = match coins.iter().any(expires) {
-            true => self.net.chain.fees().await?.within(AIM),
+            // A server without estimates holds nothing up: at the least that is relayed.
+            true => self.net.chain.fees().await.unwrap_or_default().within(AIM),
             false => FeeRate::BROADCAST_MIN,
         };
-        let levels = |coin: &Coin| match self.store.read(|db| db.branch(&coin.outpoint)) {
+        let levels = |coin: &Coin| match self.store.read(|db| db.sound_branch(&coin.outpoint)) {
             Ok(Some(branch)) => branch.nodes.len() as u64,
             _ => USUAL_LEVELS,
         };

@@ -132,7 +132,7 @@ impl Wallet {
             let known: HashSet<OutPoint> = db.signed_away()?.into_iter().map(|row| row.outpoint).collect();
             let mut told = Vec::new();
             for coin in db.known_coins()?.into_iter().filter(|coin| coin.done && !coin.boarding) {
-                if !known.contains(&coin.outpoint) && db.branch(&coin.outpoint)?.is_some() {
+                if !known.contains(&coin.outpoint) && db.sound_branch(&coin.outpoint)?.is_some() {
                     told.push(coin.outpoint);
                 }
             }

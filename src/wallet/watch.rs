@@ -20,7 +20,7 @@ use crate::chain::Tip;
 use crate::channel::{ChannelId, Unit};
 use crate::log::note;
 use crate::operator::Vtxo;
-use crate::store::{ChannelRow, ChannelState, Role};
+use crate::store::{ChannelRow, ChannelState, Role, StoreError};
 pub(super) use danger::{Danger, closed_exit_by};
 use danger::{Moment, Scene};
 use path::{OnChain, Path};
@@ -117,7 +117,7 @@ impl Wallet {
         let mut sky = Sky::new(&self.net.chain, operator, tip.height, until);
         sky.see_transactions(rows.iter().flat_map(|row| row.record.commitments.iter().copied())).await;
         let paths = self.paths(&rows)?;
-        sky.see_paths(&paths.iter().flatten().collect::<Vec<_>>()).await;
+        sky.see_paths(&paths.iter().flatten().flatten().collect::<Vec<_>>()).await;
         sky.see_vtxos(rows.iter().flat_map(asked_of_books)).await;
         let mut next = Vec::new();
         for row in &rows {
@@ -128,8 +128,8 @@ impl Wallet {
         let results = self.results(&rows, &sky, until).await?;
         sky.see_transactions(results.batches()).await;
         let (mut looked, mut seen) = (Vec::with_capacity(rows.len()), Vec::new());
-        for (row, path) in rows.iter().zip(&paths) {
-            let one = match sight(row, path.as_ref(), &sky, &results) {
+        for (row, path) in rows.iter().zip(paths) {
+            let one = match path.and_then(|path| sight(row, path.as_ref(), &sky, &results)) {
                 Ok(sight) => self.look_at_one(row, sight, tip, until).await,
                 Err(error) => Err(error),
             };
@@ -201,12 +201,15 @@ impl Wallet {
         Ok(Some(loaded.channel.close(&authorised.authorisation.script, update.amount)?.txid()))
     }
 
-    /// The branches of channels that are stored.
-    fn paths(&self, rows: &[ChannelRow]) -> Result<Vec<Option<Path>>> {
+    /// The branches of channels that are stored. One that is damaged is an error of its channel alone.
+    fn paths(&self, rows: &[ChannelRow]) -> Result<Vec<Result<Option<Path>>>> {
         self.store.read(|db| {
             let path = |row: &ChannelRow| {
                 let funding = row.record.funding;
-                Ok(db.branch(&funding)?.map(|branch| Path::of(&branch, funding)))
+                match db.branch(&funding) {
+                    Err(error @ StoreError::Corrupt { .. }) => Ok(Err(error.into())),
+                    branch => Ok(Ok(branch?.map(|branch| Path::of(&branch, funding)))),
+                }
             };
             rows.iter().map(path).collect()
         })
@@ -255,7 +258,12 @@ fn sight(row: &ChannelRow, path: Option<&Path>, sky: &Sky<'_>, results: &Results
     for txid in &row.record.commitments {
         confirmations = confirmations.min(sky.confirmations(txid)?);
     }
-    let on_chain = path.map_or(Ok(OnChain::UNSEEN), |path| sky.on_chain(path))?;
+    let on_chain = match path {
+        Some(path) => sky.on_chain(path)?,
+        // Nobody can say whether it is on chain, and nothing would bring it there: it is not seen.
+        None if may_be_spent(row) => return Err(StoreError::NotFound { what: "the branch of the channel" }.into()),
+        None => OnChain::UNSEEN,
+    };
     let books = sky.vtxo(&row.record.funding).map(|vtxo| vtxo.cloned());
     let spent_by = books.as_ref().and_then(Option::as_ref).and_then(spender);
     let spend_is_final = spent_by.is_some_and(|txid| sky.vtxo(&OutPoint::new(txid, 0)).flatten().is_some());

@@ -255,6 +255,30 @@ async fn the_operator_hides_a_coin() {
     }
 }
 
+/// It calls one coin spent, and fails to show by what: that may be for a moment, and keeps no other coin in.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_does_not_show_what_spent_a_coin() {
+    let world = World::start(Unit::Seconds).await;
+    let payer = world.wallet("payer").await;
+    let (hidden, other) = (coin(&world, &payer).await, coin_of(&world, &payer, 20_000).await);
+    let settled_at = world.regtest.node().tip().await.unwrap().time;
+    fund(&world, &payer, &[10_000, 10_000]).await;
+    let stranger = bitcoin::Txid::from_byte_array([7; 32]);
+    let spent = Claim { spent: Some(true), spent_by: Some(stranger), ..Claim::default() };
+    let operator = world.regtest.operator().await;
+    operator.faults().claim(hidden, spent);
+    operator.faults().always(Call::GetVirtualTxs, Action::AnswerError);
+    operator.change(|settings| settings.fees.offchain_input = "60000.0".into());
+    drop(operator);
+    let last = settled_at + 86_016 - 6_144 - 512;
+    wait(&world, (last, DelayUnit::Seconds)).await;
+    let report = payer.maintain().await.unwrap();
+    assert_eq!(report.exits.iter().map(|exit| exit.outpoint).collect::<Vec<_>>(), [other], "{report:?}");
+    wait(&world, (last + 3_072, DelayUnit::Seconds)).await;
+    let exits = payer.maintain().await.unwrap().exits;
+    assert!(exits.iter().any(|exit| exit.outpoint == hidden), "there is no more time: {exits:?}");
+}
+
 /// What another phone with the same seed has spent is not left.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_phone_has_spent_expires() {

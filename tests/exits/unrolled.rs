@@ -1,7 +1,7 @@
 //! Own VTXOs that somebody else has put on chain, or what they were made from.
 
 use bitcoin::OutPoint;
-use regtest::operator::Unit;
+use regtest::operator::{Action, Call, Knob, Unit};
 use virtual_channels::channel::ChannelId;
 use virtual_channels::channel::branch::{Branch, BranchNode};
 use virtual_channels::store::{ChannelState, Store};
@@ -72,14 +72,30 @@ async fn a_channel_on_chain_and_an_empty_fee_wallet() {
 /// operator is gone: the payee's maintenance goes on from there, before that.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_coin_was_made_from_is_put_on_chain() {
+    made_from_something_on_chain(true).await;
+}
+
+/// The same, and the operator answers, but neither shows anything nor does anything about it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_coin_was_made_from_and_books_that_fail() {
+    made_from_something_on_chain(false).await;
+}
+
+async fn made_from_something_on_chain(gone: bool) {
     let (world, payer, receiver) = pair(Unit::Blocks).await;
     let spent = coin(&world, &payer).await;
     payer.send(&receiver.new_ark_address().unwrap(), sats(20_000)).await.unwrap();
     world.regtest.operator().await.change(|settings| settings.fees.offchain_input = "21000.0".into());
     assert_eq!(receiver.maintain().await.unwrap().kept, 1, "settling would cost more than it is worth");
     fund(&world, &receiver, &[10_000]).await;
-    world.regtest.stop_operator().await;
     assert_eq!(receiver.maintain().await.unwrap().exits, []);
+    if gone {
+        world.regtest.stop_operator().await;
+    } else {
+        let operator = world.regtest.operator().await;
+        operator.faults().always(Call::GetVtxos, Action::AnswerError);
+        operator.faults().turn(Knob::NoCheckpoint);
+    }
 
     put_on_chain(&world, "payer", spent).await;
     let exits = receiver.maintain().await.unwrap().exits;

@@ -1,10 +1,13 @@
 //! The last moments: who must be on the way on chain by then is, without anybody else.
 
+use std::sync::Arc;
+
 use regtest::operator::{Action, Call, Code, Unit};
 use virtual_channels::store::ChannelState;
-use virtual_channels::wallet::{ExitReason, MaintenanceTask, WalletError};
+use virtual_channels::wallet::{Clock, ExitReason, MaintenanceTask, SystemClock, Wallet, WalletError};
 
-use crate::case::{CAPACITY, Case, PAID, maintained, reasons};
+use crate::case::{CAPACITY, Case, PAID, Stopped, maintained, reasons};
+use crate::world::World;
 
 /// The operator is gone right after the payment, for good.
 #[tokio::test(flavor = "multi_thread")]
@@ -121,4 +124,26 @@ async fn a_refusal_that_its_settings_do_not_bear_out() {
     case.world.regtest.operator().await.faults().clear();
     maintained(&case.receiver).await;
     assert_eq!(case.state(&case.receiver), ChannelState::Closed);
+}
+
+/// The operator signs the refund and does not finalize it, as where the receiver has spoilt it: its two transactions are the way,
+/// long before the last moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_is_refused_for_good() {
+    let mut case = Case::unpaid(Unit::Blocks).await;
+    let info = case.payer.channel(&case.id).unwrap();
+    let no = Action::Refuse(Code::InvalidPsbtInput, "no".into());
+    case.world.regtest.operator().await.faults().always(Call::FinalizeTx, no);
+    case.mine_to(u64::from(info.locktime.to_consensus_u32())).await;
+    let now = SystemClock::default().now();
+    for (later, reason) in [(0, None), (61, Some(ExitReason::NotFinalized))] {
+        case.payer.close().unwrap();
+        let mut config = case.world.config("payer");
+        config.clock = Arc::new(Stopped(now + later));
+        case.payer = Wallet::open(config, &World::mnemonic("payer")).await.unwrap();
+        maintained(&case.payer).await;
+        assert_eq!(reasons(&case.payer), Vec::from_iter(reason));
+    }
+    assert!(case.height().await < info.payer_exit_by);
+    assert_eq!(case.left_alone(&case.payer).await, ChannelState::Refunded);
 }

@@ -4,7 +4,7 @@ use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, Txid};
 use regtest::operator::{Claim, Unit};
 use virtual_channels::store::ChannelState;
-use virtual_channels::wallet::{EventKind, ExitReason};
+use virtual_channels::wallet::{EventKind, ExitReason, MaintenanceTask};
 
 use crate::case::{Case, PAID, maintained, reasons, told};
 use crate::world::eventually;
@@ -106,6 +106,39 @@ async fn a_stranger_spends_it_in_the_books() {
     assert_eq!(report.exits[0].reason, ExitReason::HostileSpend);
     assert_eq!(case.left_alone(&case.receiver).await, ChannelState::Settled);
     assert_eq!(reasons(&case.receiver), [ExitReason::HostileSpend]);
+}
+
+/// The chain server says nothing more when the channel is looked at again: that is this channel's error, and the next run's.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chain_server_fails_at_the_second_look() {
+    let case = Case::new(Unit::Blocks).await;
+    case.publish(case.branch().nodes.into_iter().map(|node| node.tx)).await;
+    let tip = case.world.regtest.node().tip().await.unwrap();
+    for answer in [tip.hash.to_string(), "nonsense".into()] {
+        case.world.regtest.esplora_lies_once("/blocks/tip/hash", answer);
+    }
+    let report = maintained(&case.receiver).await;
+    assert_eq!(case.world.regtest.esplora_lies_left(), 0);
+    let failed: Vec<_> = report.errors.iter().map(|error| (error.task, error.channel_id)).collect();
+    assert_eq!(failed, [(MaintenanceTask::Look, Some(case.id))]);
+    assert_eq!(report.exits, []);
+    assert_eq!(maintained(&case.receiver).await.exits.len(), 1);
+}
+
+/// The branch of one channel is damaged in the file: the others are looked at.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_damaged_branch() {
+    let case = Case::new(Unit::Blocks).await;
+    case.world.open(&case.payer, &case.receiver, 10_000).await;
+    let file = rusqlite::Connection::open(case.world.path("receiver")).unwrap();
+    let funding = case.receiver.channel(&case.id).unwrap().funding;
+    let key = bitcoin::consensus::serialize(&funding);
+    let changed = file.execute("UPDATE branches SET data = x'ff' WHERE outpoint = ?1", [key]).unwrap();
+    assert_eq!(changed, 1);
+    drop(file);
+    let report = maintained(&case.receiver).await;
+    let failed: Vec<_> = report.errors.iter().map(|error| (error.task, error.channel_id)).collect();
+    assert_eq!(failed, [(MaintenanceTask::Look, Some(case.id))]);
 }
 
 /// Nothing was received: there is nothing to defend.

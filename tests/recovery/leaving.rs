@@ -55,6 +55,29 @@ async fn a_receiver_in_seconds() {
     a_receiver_without_an_operator(Unit::Seconds, true).await;
 }
 
+/// The operator had another checkpoint script since the backup was made, and the payer has signed for that: the update is the
+/// receiver's own all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_whose_backup_is_older_than_the_script() {
+    let (world, [payer, receiver], [_, before], id) = paid(Unit::Blocks, false).await;
+    let after = receiver.backup().unwrap();
+    world.regtest.operator().await.change(|settings| settings.checkpoint_delay = 12);
+    for wallet in [&payer, &receiver] {
+        wallet.watch(&id).await.unwrap();
+    }
+    pay(&payer, &receiver, &id, 3_000, "two");
+    world.regtest.stop_operator().await;
+    let mut receiver = receiver;
+    for backup in [before, after] {
+        (receiver, _) = lose(&world, "receiver", receiver, Some(&backup)).await;
+        assert_eq!(receiver.receive(&latest(&payer, &id)).unwrap().amount, sats(15_000));
+    }
+    fund(&world, &receiver, &[20_000]).await;
+    receiver.exit_channel(&id).await.unwrap();
+    let on_chain = leave(&world, &receiver).await;
+    assert!(on_chain > sats(32_000) && on_chain < sats(35_000), "{on_chain}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payer_without_an_operator() {
     let (world, [payer, _receiver], [backup, _], id) = paid(Unit::Blocks, false).await;

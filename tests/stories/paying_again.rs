@@ -96,7 +96,25 @@ async fn forked_at_the_same_amount() {
     let error = pair.receive_refused(&pair.pay(500, "d").message);
     assert!(!is_stale(&error));
     assert_eq!(pair.payer.catch_up(&shown(error)).unwrap(), sats(1_500));
-    assert_eq!(pair.both(500, "d"), sats(2_000), "it has not been paid yet");
+    assert!(pair.pay(500, "d").repeated, "whether it has been paid only a person can say");
+    assert_eq!(pair.both(500, "d, again"), sats(2_000));
+}
+
+/// What an update was built on nobody has signed: a receiver that says something else of the payer's latest is paid once.
+#[tokio::test]
+async fn an_invented_fork_pays_nothing() {
+    let pair = pair().await;
+    pair.both(1_000, "a");
+    for previous in [0, 1, 999] {
+        let mut latest = pair.pay(1_000, "b").message;
+        assert_eq!(latest.update.amount, sats(2_000));
+        latest.update.previous = sats(previous);
+        let before = pair.place.row("payer", &pair.channel.id);
+        assert_eq!(pair.payer.catch_up(&latest).unwrap(), sats(2_000));
+        assert_eq!(pair.place.row("payer", &pair.channel.id), before, "nothing is taken over");
+    }
+    assert!(pair.pay(1_000, "b").repeated);
+    assert_eq!(pair.both(1, "c"), sats(2_001));
 }
 
 #[tokio::test]

@@ -96,7 +96,8 @@ final class GuideTroubleTests: ModelStory, @unchecked Sendable {
         do {
             _ = try await receiver.receive(payment: payment.text)
         } catch WalletError.Stale(_, _, let stored) {   // Forked carries the same
-            _ = try await payer.catchUp(payment: stored)    // the receiver shows it, the payer scans it
+            let base = try await payer.catchUp(payment: stored) // the receiver shows it, the payer scans it
+            guard base != payment.amount else { return }
             let again = try await payer.pay(channelId: channel, amount: 200, paymentId: "tea, again")
             _ = try await receiver.receive(payment: again.text)
         }

@@ -29,7 +29,7 @@ pub(super) fn branch_below(db: &Db<'_>, job: &Job, operator: &OperatorSignatures
     let mut inside = HashSet::new();
     for checkpoint in &job.tx.checkpoints {
         let Some(spent) = checkpoint.tx.input.first().map(|input| input.previous_output) else { return Ok(None) };
-        let Some(branch) = db.branch(&spent)? else { return Ok(None) };
+        let Some(branch) = db.sound_branch(&spent)? else { return Ok(None) };
         nodes.extend(branch.nodes.into_iter().filter(|node| inside.insert(node.tx.compute_txid())));
     }
     let signed = job.transactions(operator)?;

@@ -113,7 +113,7 @@ impl Wallet {
         for (id, _) in closed.into_iter().filter(|(_, result)| !taken.contains(result)) {
             match self.planned_exit(&id).map_err(|error| *error) {
                 Ok(data) => {
-                    let branch = self.store.read(|db| db.branch(&data.outpoint))?.unwrap_or_default();
+                    let branch = self.store.read(|db| db.sound_branch(&data.outpoint))?.unwrap_or_default();
                     let path = ExitPath::new(&branch, data.then.into_iter().map(|tx| tx.0));
                     ways.push(ClosedWay { id, outpoint: data.outpoint, amount: data.amount, path });
                 }
@@ -129,7 +129,7 @@ impl Wallet {
         let mut vtxos = self.store.read::<_, Box<WalletError>>(|db| {
             let (mut vtxos, gone) = (Vec::new(), gone_for_good(db)?);
             for outpoint in db.branch_outpoints()?.into_iter().filter(|outpoint| !gone.contains(outpoint)) {
-                let Some(branch) = db.branch(&outpoint)? else { continue };
+                let Some(branch) = db.sound_branch(&outpoint)? else { continue };
                 let path = ExitPath::new(&branch, []);
                 let Some(output) = path.output(&outpoint).cloned() else { continue };
                 let own = db.script(&output.script_pubkey)?.is_some_and(|own| own.kind == ScriptKind::Vtxo);
@@ -224,7 +224,7 @@ impl Wallet {
             let gone = maybe_gone(db)?;
             let mut begun = false;
             for outpoint in db.branch_outpoints()?.into_iter().filter(|outpoint| !gone.contains(outpoint)) {
-                let Some(branch) = db.branch(&outpoint)? else { continue };
+                let Some(branch) = db.sound_branch(&outpoint)? else { continue };
                 let is_of_it = ExitPath::new(&branch, []).roots().contains(commitment);
                 begun |= is_of_it && self.begin_coin_exit(db, &info, outpoint, &branch, reason)?;
             }
@@ -245,7 +245,7 @@ impl Wallet {
         outpoint: OutPoint,
         reason: ExitReason,
     ) -> Result<()> {
-        let Some(branch) = db.branch(&outpoint)? else { return Ok(()) };
+        let Some(branch) = db.sound_branch(&outpoint)? else { return Ok(()) };
         let gone = maybe_gone(db)?;
         let outputs = branch.leaf().map_or(0, |tx| tx.output.len() as u32);
         for vout in (0..outputs).filter(|vout| *vout != outpoint.vout) {

@@ -42,7 +42,7 @@ impl Wallet {
         let (mut due, mut next, mut expiries) = (Vec::new(), None, HashMap::<Vec<Txid>, u64>::new());
         let beside = self.beside_channels()?;
         let (told, signed) = (self.told_spent()?, self.store.read(maybe_gone)?);
-        let mut questions = A_RUN;
+        let (mut questions, mut failed) = (A_RUN, None);
         for vtxo in self.own_coins()?.into_iter().filter(|vtxo| !beside.contains(&vtxo.outpoint.txid)) {
             let is_told = told.contains(&vtxo.outpoint);
             // An operator that answers may still hide a coin, or call it spent.
@@ -64,17 +64,36 @@ impl Wallet {
                 Some(expiry) => *expiry,
                 // What is not confirmed does not expire.
                 None => match self.expiry_of(&roots, length, unit).await.map_err(|error| *error) {
+                    Ok(expiry) => *expiries.entry(roots).or_insert(expiry),
                     Err(WalletError::NotConfirmed { .. }) => continue,
-                    expiry => *expiries.entry(roots).or_insert(expiry?),
+                    Err(error) if error.is_released() => return Err(error.into()),
+                    // One that cannot be looked up keeps no other in.
+                    Err(error) => {
+                        failed = Some(error.into());
+                        continue;
+                    }
                 },
             };
             let way = margins.level.saturating_mul(vtxo.path.levels(&HashSet::new()) as u64);
             let leave_by = expiry.saturating_sub(way.saturating_add(margins.reserve));
             if now >= leave_by {
-                if is_hidden && (questions == 0 || self.is_proven_spent(&vtxo.outpoint).await?) {
-                    continue;
+                if is_hidden {
+                    if questions == 0 {
+                        continue;
+                    }
+                    questions -= 1;
+                    match self.is_proven_spent(&vtxo.outpoint).await {
+                        Ok(false) => {}
+                        Ok(true) => continue,
+                        Err(error) if error.is_released() => return Err(error),
+                        // It may answer the next time, while there is time.
+                        Err(error) if now < leave_by.saturating_add(margins.reserve / 2) => {
+                            failed = Some(error);
+                            continue;
+                        }
+                        Err(error) => note!(Warn, "what spent {} is not shown: {error}", vtxo.outpoint),
+                    }
                 }
-                questions -= usize::from(is_hidden);
                 due.push(vtxo);
             } else {
                 let moment = self.at(unit, leave_by);
@@ -82,7 +101,10 @@ impl Wallet {
             }
         }
         if due.is_empty() {
-            return Ok((false, next));
+            return failed.map_or(Ok((false, next)), Err);
+        }
+        if let Some(error) = failed {
+            note!(Warn, "expiring coins: {error}");
         }
         let coins: HashSet<OutPoint> = due.iter().map(|vtxo| vtxo.outpoint).collect();
         let made = self.count_as_made(Some(&coins), ExitReason::Deadline).await?;

@@ -32,14 +32,20 @@ impl Wallet {
         let first = self.now().wall as usize % transactions.len();
         let some = transactions.iter().cycle().skip(first).take(transactions.len().min(A_RUN));
         let mut asked: HashSet<Txid> = some.copied().collect();
+        let mut failed = None;
         if ask_operator {
-            let books = self.net.operator().await?.vtxos_by_outpoints(&outpoints).await?;
-            asked.extend(books.into_iter().filter(|vtxo| vtxo.unrolled).map(|vtxo| vtxo.outpoint.txid));
+            match self.unrolled_in_books(&outpoints).await {
+                Ok(unrolled) => asked.extend(unrolled),
+                // The chain is asked all the same.
+                Err(error) => failed = Some(error),
+            }
         }
         let mut on_chain = HashSet::new();
         for txid in asked {
-            if self.net.chain.status(txid).await?.is_confirmed() {
-                on_chain.insert(txid);
+            match self.net.chain.status(txid).await {
+                Ok(status) if status.is_confirmed() => drop(on_chain.insert(txid)),
+                Ok(_) => {}
+                Err(error) => failed = Some(error.into()),
             }
         }
         let (mut unrolled, mut above) = (Vec::new(), Vec::new());
@@ -51,7 +57,13 @@ impl Wallet {
             }
         }
         self.begin_all(unrolled, ExitReason::Unrolled).await?;
-        self.begin_all(above, ExitReason::AncestorUnrolled).await
+        self.begin_all(above, ExitReason::AncestorUnrolled).await?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn unrolled_in_books(&self, outpoints: &[OutPoint]) -> Result<Vec<Txid>> {
+        let books = self.net.operator().await?.vtxos_by_outpoints(outpoints).await?;
+        Ok(books.into_iter().filter(|vtxo| vtxo.unrolled).map(|vtxo| vtxo.outpoint.txid).collect())
     }
 
     async fn begin_all(&self, vtxos: Vec<OwnVtxo>, reason: ExitReason) -> Result<()> {

@@ -70,7 +70,7 @@ impl Wallet {
         }
         for flow in self.store.read::<_, Box<WalletError>>(|db| Ok(db.flows_of(FlowKind::Exit)?))? {
             let data: ExitData = decode(&flow)?;
-            let branch = self.store.read(|db| db.branch(&data.outpoint))?.unwrap_or_default();
+            let branch = self.store.read(|db| db.sound_branch(&data.outpoint))?.unwrap_or_default();
             let path = ExitPath::new(&branch, data.then.into_iter().map(|tx| tx.0));
             paid.extend(path.nodes().iter().map(|tx| tx.compute_txid()));
         }

@@ -82,8 +82,9 @@ impl Run {
             Role::Payer => {
                 let locktime = u64::from(loaded.channel.terms.locktime.to_consensus_u32());
                 let passed = self.tip.is_some() && now.on_chain(loaded.unit()) >= locktime;
-                // One that had begun was gone on with already.
-                Ok((passed && !begun(refund_flow(&id))?).then_some(MaintenanceTask::Refund))
+                // One that had begun was gone on with already; where it is refused for good there is another way.
+                let due = !begun(refund_flow(&id))? || wallet.is_refund_refused(&id)?;
+                Ok((passed && due).then_some(MaintenanceTask::Refund))
             }
             Role::Receiver => Ok(None),
         }

@@ -2,12 +2,15 @@
 
 use bitcoin::Amount;
 
-use crate::channel::ChannelError;
+use crate::channel::{ChannelError, ChannelId};
 use crate::operator::code;
 use crate::store::{ChannelRow, Role};
+use crate::wallet::batch::decode;
 use crate::wallet::coins::sum;
 use crate::wallet::error::Result;
 use crate::wallet::exit::paid_for;
+use crate::wallet::offchain::OffchainData;
+use crate::wallet::refund::refund_flow;
 use crate::wallet::{ExitReason, Wallet, WalletError};
 
 /// A claim is to be confirmed within so many blocks.
@@ -34,6 +37,12 @@ impl Wallet {
         // It signs no more with the key that is in the channel.
         let retired = || info.check_signer(&terms.operator, self.now().unix()).is_err();
         (script && raised || signer && retired()).then_some(ExitReason::OperatorRefuses)
+    }
+
+    /// Whether the operator has signed the refund of a channel, and then refused to finalize it at least once.
+    pub(super) fn is_refund_refused(&self, id: &ChannelId) -> Result<bool> {
+        let Some(flow) = self.store.read(|db| db.flow(&refund_flow(id)))? else { return Ok(false) };
+        Ok(decode::<OffchainData>(&flow)?.refused_at.is_some())
     }
 
     /// Refuses to leave on chain what is worth less than that would cost. What this wallet has beside the channel comes on

@@ -45,7 +45,17 @@ impl Wallet {
         looked: &mut [(ChannelId, Result<Looked>)],
     ) -> Result<()> {
         // Everything is asked again, the time too.
-        let tip = self.observe_tip().await?;
+        let tip = match self.observe_tip().await {
+            Ok(tip) => tip,
+            Err(error) if error.is_released() => return Err(error),
+            Err(error) => {
+                // Nothing is done on one look; the other channels have theirs all the same.
+                if let Some((_, first)) = looked.iter_mut().find(|(id, _)| suspected.contains_key(id)) {
+                    *first = Err(error);
+                }
+                return Ok(());
+            }
+        };
         let rows = self.store.read::<_, Box<WalletError>>(|db| {
             suspected.keys().filter_map(|id| db.channel(id).transpose()).map(|row| Ok(row?)).collect::<Result<Vec<_>>>()
         })?;

@@ -17,8 +17,11 @@ use crate::wallet::error::Result;
 /// Questions under way at once.
 const AT_ONCE: usize = 8;
 
-/// After so many failures a server is left alone for the rest of the run.
+/// After not having been reached so often a server is left alone for the rest of the run.
 const MAX_FAILURES: usize = 3;
+
+/// And after so many answers that are of no use.
+const MAX_BAD: usize = 64;
 
 /// Outpoints asked about in one call.
 const BOOKS_PAGE: usize = 100;
@@ -34,6 +37,7 @@ pub(super) struct Sky<'a> {
     /// `None`: the operator does not know the outpoint.
     books: HashMap<OutPoint, Option<Vtxo>>,
     failures: usize,
+    bad: usize,
     failed: Option<ChainError>,
 }
 
@@ -41,7 +45,7 @@ impl<'a> Sky<'a> {
     /// `operator`: `None` where it is known not to answer.
     pub fn new(chain: &'a Chain, operator: Option<&'a Operator>, height: u32, until: Instant) -> Self {
         let (statuses, spends, books) = (HashMap::new(), Spends::new(), HashMap::new());
-        Self { chain, operator, until, height, statuses, spends, books, failures: 0, failed: None }
+        Self { chain, operator, until, height, statuses, spends, books, failures: 0, bad: 0, failed: None }
     }
 
     /// Asks whether transactions are confirmed.
@@ -118,7 +122,7 @@ impl<'a> Sky<'a> {
         keep: impl Fn(&mut Self, K, V) -> R,
     ) {
         for some in wanted.chunks(AT_ONCE) {
-            if self.failures >= MAX_FAILURES {
+            if self.failures >= MAX_FAILURES || self.bad >= MAX_BAD {
                 return;
             }
             let answers = join_all(some.iter().map(|key| timeout_at(self.until, question(*key)))).await;
@@ -126,7 +130,10 @@ impl<'a> Sky<'a> {
                 match answer {
                     Ok(Ok(answer)) => drop(keep(self, *key, answer)),
                     Ok(Err(error)) => {
-                        self.failures += 1;
+                        match error {
+                            ChainError::Unreachable { .. } => self.failures += 1,
+                            _ => self.bad += 1,
+                        }
                         self.failed = Some(error);
                     }
                     Err(_) => return,
