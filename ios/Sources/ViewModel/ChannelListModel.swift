@@ -41,8 +41,11 @@ public final class ChannelListModel: Model<ChannelListState> {
     public func refresh() async {
         await act("refresh") {
             show(try await wallet.channels())
-            try await watchAll()
+            // What was seen of the others is shown also where one could not be looked at.
+            var problem: (any Error)?
+            do { try await watchAll() } catch { problem = error }
             show(try await wallet.channels())
+            if let problem { throw problem }
         }
     }
 

@@ -76,13 +76,11 @@ final class StateTests: ModelStory, @unchecked Sendable {
             let away = WalletError.ChainUnreachable(url: regtest.esplora, reason: "it is away")
             let list = ChannelListModel(wallet: wallet) { channel in
                 if channel == older { throw away }
-                _ = try await wallet.watch(channelId: channel)
+                try await eventually("the close of the younger one") { try await wallet.watch(channelId: channel).state == .closed }
             }
-            try await eventually("the close of the younger one") {
-                await list.refresh()
-                XCTAssertEqual(list.state.problem, sentence(away))
-                return list.state.rows?.first { $0.id == younger }?.actions.first == .settle
-            }
+            await list.refresh()
+            XCTAssertEqual(list.state.problem, sentence(away))
+            XCTAssertEqual(list.state.rows?.first { $0.id == younger }?.actions.first, .settle, "what was seen is shown at once")
             XCTAssertEqual(list.state.rows?.first { $0.id == older }?.isOpen, true, "nobody could look at it")
             let row = try await payer.row(older)
             XCTAssertEqual(row.actions.first, .settle)
