@@ -124,7 +124,8 @@ impl Wallet {
     /// Ends the channel with what the other side has granted: the receiver closes as with [`Wallet::close_channel`],
     /// the payer takes everything back, before the locktime. An interrupted one is gone on with by
     /// [`Wallet::resume`], or by calling this again. [`WalletError::ReauthorisationNeeded`]: the operator's checkpoint
-    /// script has changed since; ask for another grant.
+    /// script has changed since; ask for another grant. Any other error of a grant for more than is held says why that
+    /// cannot be taken, and nothing is given up: ask again, and the payer grants what can be.
     pub async fn close_with(&self, grant: &CloseGrant) -> Result<Txid> {
         let loaded = self.loaded(&grant.channel_id)?;
         let terms = &loaded.channel.terms;
@@ -162,10 +163,18 @@ impl Wallet {
         authorisation.verify(&loaded.channel, &loaded.channel.close_template(authorisation.script)?)?;
         // By the rules for any payment: it may bring one that was lost on the way, and never a lower amount.
         let message = UpdateMessage { update: *update, authorisation: Some(*authorisation), memo: None };
-        let received = self.receive(&message);
+        let mut received = self.receive(&message);
+        if received.as_ref().is_err_and(|error| matches!(**error, WalletError::Blind { .. })) {
+            self.watch(&channel_id).await?;
+            received = self.receive(&message);
+        }
         self.store.write(|db| {
+            let hot = db.hot(&channel_id)?.ok_or(WalletError::NotFound)?;
             let stored = db.authorisation(&channel_id)?.map(|bytes| Authorisation::from_bytes(&bytes)).transpose()?;
             match (stored, received) {
+                // Closing is one-way: at less it would give up what the payer has signed. Once it has begun, no more
+                // can be had.
+                (_, Err(error)) if update.amount > hot.amount() && hot.state != ChannelState::Closing => Err(error),
                 // Also when more is held here than was granted: the checkpoint is good for every amount.
                 (Some(stored), _) if stored.script == authorisation.script => match stored.checkpoint {
                     Some(_) => Ok(()),

@@ -1,14 +1,16 @@
 //! Channels whose payer authorises on close only.
 
 use bitcoin::Amount;
+use regtest::Mode;
 use regtest::operator::{Action, Call, Unit};
 use virtual_channels::channel::AuthorisationPolicy::{AtOpen, OnClose};
-use virtual_channels::channel::message::CloseRequest;
-use virtual_channels::channel::{Authorisation, ChannelError, ChannelTerms};
+use virtual_channels::channel::message::{CloseGrant, CloseRequest};
+use virtual_channels::channel::{Authorisation, AuthorisationPolicy, ChannelError, ChannelTerms};
 use virtual_channels::store::{ChannelState, FlowKind};
-use virtual_channels::wallet::{FundingChoice, InviteRequest, Wallet, WalletError};
+use virtual_channels::wallet::{Clock, FundingChoice, InviteRequest, SystemClock, Wallet, WalletError};
 
 use crate::case::{Case, FUNDS, case, kinds, request, through};
+use crate::offline::FakeClock;
 use crate::world::{World, eventually, refused, sats};
 
 const PAID: u64 = 2_000;
@@ -128,6 +130,53 @@ async fn a_payment_that_never_arrived_comes_with_the_grant() {
     let grant = case.granted().await.unwrap();
     case.receiver.close_with(&grant).await.unwrap();
     case.is_closed_at(PAID + 700).await;
+}
+
+/// A grant for more than the receiver holds, which comes as late as its clock says.
+async fn granted_more(policy: AuthorisationPolicy, clock: impl FnOnce(&Case) -> u64) -> (Case, CloseGrant) {
+    let mut case = case(Unit::Seconds, policy, None).await;
+    case.paid(PAID, "a");
+    case.pay(700, "lost");
+    let grant = case.granted().await.unwrap();
+    let mut config = case.world.config("receiver");
+    config.clock = FakeClock::at(clock(&case));
+    config.max_blind_seconds = Some(0);
+    case.receiver.close().unwrap();
+    case.receiver = Wallet::open(config, &World::mnemonic("receiver")).await.unwrap();
+    (case, grant)
+}
+
+/// The receiver has not looked at the channel for too long: it looks first, since what was lost was signed.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_is_granted_to_a_receiver_that_has_not_looked() {
+    for policy in [OnClose, AtOpen] {
+        let (case, grant) = granted_more(policy, |_| SystemClock::default().now() + 60).await;
+        // With nothing to look at it gives up nothing.
+        case.world.regtest.set_esplora(Mode::Fail);
+        let before = case.row("receiver");
+        let error = refused(case.receiver.close_with(&grant).await);
+        assert!(matches!(error, WalletError::Chain(_)), "{error}");
+        assert_eq!((case.row("receiver"), case.step("receiver", FlowKind::Close)), (before, None));
+        case.world.regtest.set_esplora(Mode::Answer);
+        case.receiver.close_with(&grant).await.unwrap();
+        case.is_closed_at(PAID + 700).await;
+    }
+}
+
+/// What cannot be taken any more is said, and the payer grants what is held.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_is_granted_than_can_be_taken() {
+    for policy in [OnClose, AtOpen] {
+        let late = |case: &Case| case.receiver.channel(&case.id).unwrap().close_by + 60;
+        let (case, grant) = granted_more(policy, late).await;
+        let before = case.row("receiver");
+        let error = refused(case.receiver.close_with(&grant).await);
+        assert!(matches!(error, WalletError::PastCloseBy { .. }), "{error}");
+        assert_eq!((case.row("receiver"), case.step("receiver", FlowKind::Close)), (before, None));
+        let grant = case.granted().await.unwrap();
+        case.receiver.close_with(&grant).await.unwrap();
+        case.is_closed_at(PAID).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -255,7 +304,7 @@ async fn an_old_request_is_of_no_use() {
     let case = paid().await;
     let request = case.receiver.request_close(&case.id).unwrap();
     let mut config = case.world.config("payer");
-    config.clock = crate::offline::FakeClock::at(request.expires_at);
+    config.clock = FakeClock::at(request.expires_at);
     case.payer.close().unwrap();
     let payer = virtual_channels::wallet::Wallet::open(config, &World::mnemonic("payer")).await.unwrap();
     let error = refused(payer.grant_close(&request).await);
