@@ -56,7 +56,8 @@ impl Wallet {
     /// Does what is due: closes channels that take no more payments (as receiver), looks at every channel that has not
     /// ended, goes on with interrupted flows, takes back channels whose locktime has passed (as payer), settles confirmed
     /// boarding coins, VTXOs that were made off chain and those that expire soon, where the fee is worth it, and stores
-    /// what is needed to take coins out without the operator.
+    /// what is needed to take coins out without the operator. An expired channel comes back in a batch for a fee of up to
+    /// half of it; where the operator asks more, the error says so, and [`Wallet::refund`] pays it.
     ///
     /// It leaves on chain what is not safe otherwise, and goes on with every exit: a channel that somebody put on chain,
     /// or what it was made from; one that the operator let somebody else spend; one whose last moment has come; one whose

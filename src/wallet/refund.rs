@@ -10,6 +10,7 @@ use super::keys::KeyUse;
 use super::loaded::LoadedChannel;
 use super::offchain::{Job, OffchainData, Signer, channel_id, output, output_to, pending_intent_of};
 use super::open_offchain::offer_of;
+use super::take_back::AskedBy;
 use super::{Wallet, WalletError};
 use crate::channel::offchain::OffchainInput;
 use crate::channel::terms::{leaf, tagged_hash};
@@ -21,8 +22,13 @@ impl Wallet {
     /// Takes the whole capacity back to a fresh address of this wallet, as payer, once the chain (median time past, or
     /// height) has passed the locktime. If the receiver closes first, that is what the error says.
     ///
-    /// A channel that has expired goes back in a batch, less its fee; the answer is the commitment transaction then.
+    /// A channel that has expired goes back in a batch, less its fee, whatever the operator asks; the answer is the
+    /// commitment transaction then. [`Wallet::maintain`] pays no more than half of the channel for it.
     pub async fn refund(&self, id: &ChannelId) -> Result<Txid> {
+        self.refund_asked_by(id, AskedBy::User).await
+    }
+
+    pub(super) async fn refund_asked_by(&self, id: &ChannelId, asked_by: AskedBy) -> Result<Txid> {
         let _flow = self.flow.lock().await;
         let loaded = self.loaded(id)?;
         loaded.check_role(Role::Payer)?;
@@ -38,11 +44,11 @@ impl Wallet {
         if self.store.read(|db| db.flow(&flow_id))?.is_none() {
             self.begin_refund(id).await?;
         }
-        self.drive_refund(&loaded).await
+        self.drive_refund(&loaded, asked_by).await
     }
 
     /// Drives a refund that has begun, and says what a refusal means for the channel.
-    pub(super) async fn drive_refund(&self, loaded: &LoadedChannel) -> Result<Txid> {
+    pub(super) async fn drive_refund(&self, loaded: &LoadedChannel, asked_by: AskedBy) -> Result<Txid> {
         let id = loaded.channel.id;
         match self.drive_offchain(refund_flow(&id)).await.map_err(|error| *error) {
             Err(WalletError::Operator(error)) if error.is(code::FORFEIT_CLOSURE_LOCKED) => {
@@ -58,7 +64,7 @@ impl Wallet {
                 Err(Box::new(WalletError::Unrolled { channel_id: id }))
             }
             Err(WalletError::Operator(error)) if error.is(code::VTXO_RECOVERABLE) => {
-                self.take_back_after_refusal(loaded, error.into()).await
+                self.take_back_after_refusal(loaded, asked_by, error.into()).await
             }
             other => Ok(other?),
         }

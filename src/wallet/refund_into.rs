@@ -9,6 +9,7 @@ use super::offchain::{OffchainData, output, step};
 use super::open_offchain::offer_of;
 use super::propose::{Proposal, ProposeRequest};
 use super::refund::refund_flow;
+use super::take_back::AskedBy;
 use super::{Wallet, WalletError};
 use crate::channel::branch::{MAX_LEVELS, MAX_NODES};
 use crate::channel::deadline::Timing;
@@ -34,7 +35,7 @@ impl Wallet {
         let (kind, step) = (FlowKind::Refund, step::BUILT.into());
         let flow = Flow { id, kind, step, data: encode(&data)?, created_at: now, updated_at: now };
         self.store.write(|db| self.insert_refund(db, old, &flow))?;
-        let ark_txid = self.drive_refund(&loaded).await?;
+        let ark_txid = self.drive_refund(&loaded, AskedBy::Maintenance).await?;
         let outpoint = OutPoint::new(ark_txid, 0);
         let offer = offer_of(&data, outpoint)?;
         let channel_id = Channel::new(offer.terms, outpoint)?.id;

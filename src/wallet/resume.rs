@@ -8,6 +8,7 @@ use super::attempt::Found;
 use super::batch::{BatchData, decode, step};
 use super::error::Result;
 use super::propose::PROPOSED;
+use super::take_back::AskedBy;
 use crate::log::note;
 use crate::store::{Flow, FlowKind, Role};
 
@@ -62,7 +63,7 @@ impl Wallet {
                 let data: super::offchain::OffchainData = decode(flow)?;
                 let id = super::offchain::channel_id(&data)?.ok_or(WalletError::CorruptFlow { what: "a refund" })?;
                 let loaded = self.loaded(&id)?;
-                self.drive_refund(&loaded).await.map(drop)
+                self.drive_refund(&loaded, AskedBy::Maintenance).await.map(drop)
             }
             FlowKind::Exit => Ok(()),
             FlowKind::Release => self.continue_release(flow).await,

@@ -15,7 +15,7 @@ use crate::channel::OperatorInfo;
 /// The fee may be this share of what is settled. Of what expires otherwise it may be half, but no more than it would cost
 /// to take that out on chain: an operator that asks more is left, not paid.
 const WORTH: u64 = 100;
-const WORTH_EXPIRING: u64 = 2;
+pub(super) const WORTH_EXPIRING: u64 = 2;
 
 /// A level of a branch with its child, and the claim with its child, in virtual bytes.
 const LEVEL_VBYTES: u64 = 310;

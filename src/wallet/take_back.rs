@@ -11,15 +11,25 @@ use super::events::EventKind;
 use super::keys::{KeyUse, SecretKeypair};
 use super::loaded::LoadedChannel;
 use super::refund::refund_flow;
+use super::settle_due::WORTH_EXPIRING;
 use super::{Wallet, WalletError};
 use crate::channel::intent::IntentInput;
 use crate::channel::terms::leaf;
 use crate::store::{ChannelResult, ChannelState, Db, Role};
 
+/// Who takes a channel back, and so what the operator may ask for the batch that takes in an expired one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AskedBy {
+    /// The user: whatever leaves the operator's minimum.
+    User,
+    /// Nobody watches: no more than a share of it, see [`WORTH_EXPIRING`].
+    Maintenance,
+}
+
 impl Wallet {
     /// Takes the channel into a batch of the operator, to a fresh address of this wallet: the batch's commitment
     /// transaction. The flow is locked, and no refund is under way.
-    pub(super) async fn take_back(&self, loaded: &LoadedChannel) -> Result<Txid> {
+    async fn take_back(&self, loaded: &LoadedChannel, asked_by: AskedBy) -> Result<Txid> {
         let info = self.fresh_info().await?;
         let (own, cosigner_index) =
             self.store.write(|db| Ok::<_, Box<WalletError>>((self.fresh_vtxo(db, &info)?, db.next_key_index()?)))?;
@@ -39,7 +49,12 @@ impl Wallet {
             earlier: Vec::new(),
         };
         let fee = self.batch_fee(&data).await?;
-        let (left, minimum) = (amount.checked_sub(fee).unwrap_or(Amount::ZERO), info.min_amount());
+        let left = amount.checked_sub(fee).unwrap_or(Amount::ZERO);
+        // What an exit would cost is no measure: an expired channel may not come on chain any more.
+        let minimum = match asked_by {
+            AskedBy::User => info.min_amount(),
+            AskedBy::Maintenance => info.min_amount().max(amount / WORTH_EXPIRING),
+        };
         if left < minimum {
             return Err(Box::new(WalletError::FeesLeaveTooLittle { fee, left, minimum }));
         }
@@ -52,13 +67,18 @@ impl Wallet {
     /// What the operator refused since the channel has expired goes into a batch instead. Not before it has expired by
     /// this wallet's own account, too: a batch that never comes would take the place of a channel that can still be left
     /// on chain. And not where the operator may hold a refund.
-    pub(super) async fn take_back_after_refusal(&self, loaded: &LoadedChannel, refused: WalletError) -> Result<Txid> {
+    pub(super) async fn take_back_after_refusal(
+        &self,
+        loaded: &LoadedChannel,
+        asked_by: AskedBy,
+        refused: WalletError,
+    ) -> Result<Txid> {
         let now = self.now();
         let answered = self.store.read(|db| db.flow(&refund_flow(&loaded.channel.id)))?.is_some();
         if answered || now.latest(loaded.unit()) < loaded.expiry(&now) {
             return Err(Box::new(refused));
         }
-        self.take_back(loaded).await
+        self.take_back(loaded, asked_by).await
     }
 
     /// An expired channel of this payer as an input of an intent; `None` for other inputs.

@@ -4,7 +4,7 @@
 use regtest::operator::{Action, Call, Code, Knob, Phase, Unit};
 use virtual_channels::operator::code;
 use virtual_channels::store::ChannelState;
-use virtual_channels::wallet::{EventKind, WalletError};
+use virtual_channels::wallet::{EventKind, MaintenanceTask, WalletError};
 
 use crate::case::{CAPACITY, Case, UNITS, paid};
 use crate::world::{World, eventually, refused, sats};
@@ -34,11 +34,11 @@ async fn expired(unit: Unit) -> Case {
 }
 
 impl Case {
-    async fn is_back(&self) {
+    async fn is_back(&self, amount: u64) {
         assert_eq!(self.row("payer").hot.state, ChannelState::Refunded);
         self.world.mine(1).await;
         let all =
-            async || self.payer.balance().await.is_ok_and(|b| b.total() == sats(CAPACITY) && b.in_channels == sats(0));
+            async || self.payer.balance().await.is_ok_and(|b| b.total() == sats(amount) && b.in_channels == sats(0));
         eventually("everything back", all).await;
         let told = self.payer.pending_events(1_000).unwrap();
         let told = told.iter().filter(|event| matches!(event.kind, EventKind::ChannelRefunded { .. })).count();
@@ -52,9 +52,35 @@ async fn the_payer_takes_it_back_in_a_batch() {
         let case = expired(unit).await;
         let txid = case.payer.refund(&case.id).await.unwrap();
         assert_eq!(case.row("payer").result.unwrap().txid, txid);
-        case.is_back().await;
+        case.is_back(CAPACITY).await;
         let error = case.close_refused().await;
         assert!(matches!(error, WalletError::Expired { .. } | WalletError::AlreadySpent { .. }), "{error}");
+    }
+}
+
+/// Nobody watches maintenance, and the operator asks for most of it: it is not paid. While the channel can come on chain
+/// that is the way; where its batch is swept the user decides.
+#[tokio::test(flavor = "multi_thread")]
+async fn maintenance_pays_no_fee_that_takes_most_of_it() {
+    for unit in UNITS {
+        let case = expired(unit).await;
+        case.change(|settings| settings.fees.offchain_input = "25000.0".into()).await;
+        let registered = async || case.world.regtest.operator().await.faults().seen(Call::RegisterIntent);
+        let before = registered().await;
+        let report = case.payer.maintain().await.unwrap();
+        let error = report.errors.iter().find(|error| error.task == MaintenanceTask::Refund).expect("a refusal");
+        assert_eq!(error.channel_id, Some(case.id));
+        let WalletError::FeesLeaveTooLittle { fee, left, minimum } = error.error else { panic!("{error:?}") };
+        assert_eq!((fee, left, minimum), (sats(25_000), sats(15_000), sats(CAPACITY / 2)));
+        assert_eq!(registered().await, before, "nothing was signed for a batch");
+        if unit == Unit::Seconds {
+            assert_eq!(report.exits.iter().map(|exit| exit.channel_id).collect::<Vec<_>>(), [Some(case.id)]);
+            assert_eq!(case.row("payer").hot.state, ChannelState::Exiting);
+            continue;
+        }
+        assert_eq!((report.exits.len(), case.row("payer").hot.state), (0, ChannelState::Open));
+        case.payer.refund(&case.id).await.unwrap();
+        case.is_back(CAPACITY - 25_000).await;
     }
 }
 
@@ -74,7 +100,7 @@ async fn the_operator_says_so_too_early() {
     assert_eq!((case.row("payer").hot.state, batches().await), (ChannelState::Open, before));
     // It was a lie: the next time it works.
     case.payer.refund(&case.id).await.unwrap();
-    case.is_back().await;
+    case.is_back(CAPACITY).await;
 }
 
 /// The batch's end is not told: the wallet is closed, opened again, and finds it.
@@ -100,5 +126,5 @@ async fn interrupted_at_the_end_of_the_batch() {
     case.payer = virtual_channels::wallet::Wallet::open(config, &World::mnemonic("payer")).await.unwrap();
     let (left, errors) = case.payer.resume().await.unwrap();
     assert!(left == 0 && errors.is_empty(), "{left} {errors:?}");
-    case.is_back().await;
+    case.is_back(CAPACITY).await;
 }

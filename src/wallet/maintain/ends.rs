@@ -8,6 +8,7 @@ use crate::store::{ChannelRow, ChannelState, Role};
 use crate::wallet::close::close_flow;
 use crate::wallet::error::Result;
 use crate::wallet::refund::refund_flow;
+use crate::wallet::take_back::AskedBy;
 use crate::wallet::{Wallet, WalletError};
 
 impl Run {
@@ -29,7 +30,7 @@ impl Run {
             let done = self
                 .to_its_end(async move {
                     match task {
-                        MaintenanceTask::Refund => wallet.refund(&id).await,
+                        MaintenanceTask::Refund => wallet.refund_asked_by(&id, AskedBy::Maintenance).await,
                         _ => wallet.close_channel(&id).await,
                     }
                 })
