@@ -60,6 +60,7 @@ mod settle;
 mod settle_due;
 mod signed_away;
 mod take_back;
+mod taken_back;
 mod time;
 mod watch;
 

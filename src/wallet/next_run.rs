@@ -52,7 +52,7 @@ impl Wallet {
         if left > 0 {
             moments.push(now + RETRY);
         }
-        if tried || self.doubts_ends()? {
+        if tried || self.doubts_ends()? || self.doubts_taken_back()? {
             moments.push(now + RETRY_LATER);
         }
         moments.extend(errors.iter().map(|failed| now + if passes(&failed.error) { RETRY } else { RETRY_LATER }));

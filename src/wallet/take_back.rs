@@ -94,7 +94,7 @@ impl Wallet {
         Ok(Some((coin, self.keys.keypair(KeyUse::Payer, row.record.key_index)?)))
     }
 
-    /// Channels that a batch took in are refunded by it.
+    /// Channels that a batch took in are refunded by it, as far as the operator says; see [`super::taken_back`].
     pub(super) fn note_taken_back(&self, db: &Db<'_>, id: &[u8; 32], data: &BatchData) -> Result<()> {
         for input in data.inputs.iter().filter(|input| input.kind == InputKindData::Recoverable) {
             let Some(row) = db.channel_at(&input.outpoint)? else { continue };

@@ -11,7 +11,7 @@ use crate::world::{World, eventually, refused, sats};
 
 /// The locktime has passed by the chain, and the operator calls the channel expired: in seconds by its clock, while the
 /// chain's median time is before the expiry; in blocks by the height, and it has swept the batch.
-async fn expired(unit: Unit) -> Case {
+pub async fn expired(unit: Unit) -> Case {
     let case = paid(unit).await;
     let info = case.payer.channel(&case.id).unwrap();
     let locktime = u64::from(info.locktime.to_consensus_u32());

@@ -16,6 +16,7 @@ mod drift_expired;
 mod drift_fees;
 mod drift_limits;
 mod drift_signer;
+mod drift_taken_back;
 mod griefing_banned;
 mod griefing_locked;
 mod griefing_onchain;

@@ -69,12 +69,16 @@ impl Wallet {
     async fn run_exits(&self) -> Result<Vec<ExitInfo>> {
         let _turn = self.exiting.lock().await;
         let exits = || self.store.read::<_, Box<WalletError>>(|db| Ok(db.flows_of(FlowKind::Exit)?));
-        if exits()?.is_empty() && !self.doubts_ends()? {
+        if exits()?.is_empty() && !self.doubts_ends()? && !self.doubts_taken_back()? {
             return Ok(Vec::new());
         }
         self.observe().await?;
         let tip = self.net.chain.tip().await?;
-        if let Err(error) = self.look_at_ended(tip.height).await {
+        let looked = match self.look_at_ended(tip.height).await {
+            Ok(()) => self.look_at_taken_back(tip.height).await,
+            failed => failed,
+        };
+        if let Err(error) = looked {
             if error.is_released() {
                 return Err(error);
             }
