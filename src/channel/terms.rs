@@ -211,16 +211,20 @@ impl ChannelTerms {
         if units.iter().any(|unit| *unit != info.unit()) {
             return Err(ChannelError::UnitMix);
         }
-        if self.d1.value() < info.unilateral_exit_delay.value() {
-            return Err(ChannelError::DelayTooShort {
-                delay: self.d1.value(),
-                minimum: info.unilateral_exit_delay.value(),
-            });
-        }
+        self.check_delay(info)?;
         if self.d1.value() >= self.d2.value() {
             return Err(ChannelError::DelayOrder { d1: self.d1.value(), d2: self.d2.value() });
         }
         super::amount::check_capacity(self.capacity, info)
+    }
+
+    /// Whether the operator closes such a channel: not once its exit delay is above d1.
+    pub fn check_delay(&self, info: &OperatorInfo) -> Result<(), ChannelError> {
+        let (d1, least) = (self.d1, info.unilateral_exit_delay);
+        if d1.unit() == least.unit() && d1.value() < least.value() {
+            return Err(ChannelError::DelayTooShort { delay: d1.value(), minimum: least.value() });
+        }
+        Ok(())
     }
 }
 

@@ -52,7 +52,8 @@ impl Wallet {
             None => true,
         };
         let open = hot.state == ChannelState::Open && loaded.check_not_gone().is_ok();
-        Ok(open && sees && loaded.check_close_by(&now, cutoff).is_ok())
+        let closable = loaded.channel.terms.check_delay(&info).is_ok();
+        Ok(open && sees && closable && loaded.check_close_by(&now, cutoff).is_ok())
     }
 
     /// Answers a request of the other side; goes online for the operator's checkpoint script. One-way and durable

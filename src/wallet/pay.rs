@@ -64,6 +64,7 @@ impl Wallet {
             require_open(&hot)?;
             loaded.check_caught_up(db)?;
             loaded.check_close_by(&now, cutoff)?;
+            loaded.channel.terms.check_delay(&info)?;
             let mut ring = hot.ring.clone();
             ring.push(id_hash);
             let state = PayerState { update: hot.update, high: hot.high };

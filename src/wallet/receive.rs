@@ -211,6 +211,8 @@ impl Wallet {
             require_open(&hot)?;
             loaded.check_not_gone()?;
             self.check_script(db, info, &incoming)?;
+            // More than is held could only be had on chain, which that may not be worth.
+            loaded.channel.terms.check_delay(info)?;
             limits(info).check(loaded.record.capacity, update.amount)?;
             let now = self.now();
             let cutoff = info.check_signer(&loaded.channel.terms.operator, now.unix())?;

@@ -31,9 +31,8 @@ impl Wallet {
             return None;
         }
         let info = self.fresh_info().await.ok()?;
-        let delay = info.unilateral_exit_delay;
         // It raised the delay above d1, and takes the channel no more.
-        let raised = delay.unit() == terms.d1.unit() && delay.value() > terms.d1.value();
+        let raised = terms.check_delay(&info).is_err();
         // It signs no more with the key that is in the channel.
         let retired = || info.check_signer(&terms.operator, self.now().unix()).is_err();
         (script && raised || signer && retired()).then_some(ExitReason::OperatorRefuses)
