@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bitcoin::hex::DisplayHex;
-use bitcoin::{OutPoint, Txid};
+use bitcoin::{OutPoint, TxOut, Txid};
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
@@ -40,6 +40,11 @@ impl Wallet {
                     report.warnings.push(RestoreWarning::ChainAway { why });
                 }
             }
+        }
+        // A backup may have been made of a damaged file. What is missing then is told by the look.
+        let kept = timeout_at(Instant::now() + LOOK_LIMIT, self.keep_channel_branches()).await;
+        if let Err(error) = kept.unwrap_or_else(|_| Err(Box::new(still_running()))) {
+            note!(Warn, "restored: not every channel's branch can be had: {error}");
         }
         self.look_at_restored(report).await;
         for vtxo in found.vtxos.iter().filter(|vtxo| !vtxo.spent) {
@@ -218,12 +223,12 @@ impl Wallet {
         Ok(true)
     }
 
-    /// Fetches and stores the branch of an own VTXO: with it the VTXO can be taken on chain when the operator is gone.
+    /// The branch of an own VTXO, unless the backup had it.
     async fn keep_branch(&self, vtxo: &Vtxo) -> Result<()> {
-        if self.store.read(|db| db.branch(&vtxo.outpoint))?.is_some() {
+        if self.store.read(|db| db.sound_branch(&vtxo.outpoint))?.is_some() {
             return Ok(());
         }
-        let branch = self.net.operator().await?.branch_of(vtxo.outpoint).await?;
-        Ok(self.store.write(|db| db.put_branch(&vtxo.outpoint, &branch))?)
+        let output = TxOut { value: vtxo.amount, script_pubkey: vtxo.script.clone() };
+        self.learn_branch(vtxo.outpoint, &output).await
     }
 }

@@ -2,8 +2,8 @@
 
 use bitcoin::TxOut;
 use bitcoin::secp256k1::SecretKey;
-use regtest::operator::Unit;
 use regtest::operator::settings::DeprecatedSigner;
+use regtest::operator::{Knob, Unit};
 use virtual_channels::channel::ChannelError;
 use virtual_channels::wallet::{FundingChoice, InviteRequest, RestoreWarning, Wallet, WalletError};
 
@@ -95,6 +95,26 @@ async fn payouts_on_chain() {
     me.send_onchain(&elsewhere, None, None).await.unwrap();
     world.mine(1).await;
     assert!(shop.onchain_balance().await.unwrap().confirmed > sats(11_000));
+}
+
+/// An operator that shows signatures which do not verify: no exit could be made of that. What it shows later is kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn branches_with_wrong_signatures() {
+    let world = World::start(Unit::Blocks).await;
+    let me = world.rich("me", 50_000).await;
+    world.regtest.operator().await.faults().turn(Knob::WrongVirtualSignatures);
+    let (me, report) = lose(&world, "me", me, None).await;
+    let [RestoreWarning::NoBackup, RestoreWarning::BranchMissing { outpoint, why }] = report.warnings.as_slice() else {
+        panic!("{:?}", report.warnings);
+    };
+    assert_eq!((*outpoint, total(&report.vtxos)), (report.vtxos[0].outpoint, sats(50_000)));
+    assert!(why.starts_with("branch: "), "{why}");
+    assert_eq!(me.maintain().await.unwrap().kept, 0);
+    world.regtest.operator().await.faults().clear();
+    let report = me.maintain().await.unwrap();
+    assert_eq!((report.kept, report.errors.len()), (1, 0), "{:?}", report.errors);
+    world.regtest.stop_operator().await;
+    assert!(me.exit_coins().await.unwrap().iter().any(|exit| exit.outpoint == *outpoint));
 }
 
 /// The operator has changed its signer key: coins under the former one are still found.

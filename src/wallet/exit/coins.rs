@@ -39,9 +39,9 @@ struct ClosedWay {
 
 impl Wallet {
     /// Leaves on chain with all VTXOs of this wallet: those from batches and those made off chain, also what closed
-    /// channels have become; and takes the coins at boarding addresses back, which are there already. Each becomes an exit of its own, by its stored branch. An interrupted flow gives up its coins
-    /// unless the operator holds what takes them: what that makes is left then, the payment beside the change, the channel of
-    /// an opening. A coin that went into a batch is left while that batch is not on chain, and what the batch made of it once
+    /// channels have become; and takes the coins at boarding addresses back, which are there already. Each becomes an exit
+    /// of its own, by its stored branch. An interrupted flow gives up its coins unless the operator holds what takes them:
+    /// what that makes is left then, the payment beside the change, the channel of an opening. A coin that went into a batch is left while that batch is not on chain, and what the batch made of it once
     /// it is. Begins, and goes as far as it goes now; answers these exits. There is no way back.
     ///
     /// What costs more than it brings at the fees of today is not begun: it is in the answer with

@@ -126,6 +126,8 @@ pub enum Knob {
     HoldCommitment,
     /// The checkpoint is not sent when a VTXO that is spent off chain comes on chain.
     NoCheckpoint,
+    /// GetVirtualTxs shows signatures that do not verify.
+    WrongVirtualSignatures,
     /// The forfeit is not sent when a settled VTXO comes on chain.
     NoForfeit,
     /// Neither expired batches nor checkpoints are taken back.

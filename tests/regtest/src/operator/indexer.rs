@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use bitcoin::{OutPoint, Psbt, ScriptBuf, Txid};
+use bitcoin::secp256k1::schnorr;
+use bitcoin::{OutPoint, Psbt, ScriptBuf, Txid, psbt};
 use tonic::Status;
 
 use super::faults::Knob;
@@ -206,21 +207,33 @@ pub async fn virtual_txs(
     }
     let wanted = request.txids.iter().map(|t| read_txid(t)).collect::<Result<HashSet<_>, _>>()?;
     let proofs = shared.faults.proofs();
-    let found = shared.with_book(|book| {
+    let mut found = shared.with_book(|book| {
         let trees = book.batches.values().flat_map(|b| b.tree.iter().chain(&b.connectors)).flat_map(|t| t.nodes());
-        let mut found: Vec<String> = trees.filter(|n| wanted.contains(&n.txid())).map(|n| n.psbt.to_string()).collect();
+        let mut found: Vec<Psbt> = trees.filter(|n| wanted.contains(&n.txid())).map(|n| n.psbt.clone()).collect();
         let signed = book.batches.values().flat_map(|b| b.forfeits.values()).chain(&proofs);
-        let asked = signed.filter(|packet| wanted.contains(&packet.unsigned_tx.compute_txid()));
-        found.extend(asked.map(Psbt::to_string));
+        found.extend(signed.filter(|packet| wanted.contains(&packet.unsigned_tx.compute_txid())).cloned());
         for (txid, tx) in book.offchain.iter().filter(|(_, t)| t.stage != Stage::Failed) {
             if wanted.contains(txid) {
-                found.push(tx.ark_tx.to_string());
+                found.push(tx.ark_tx.clone());
             }
             let theirs = tx.checkpoints.iter().filter(|(id, _)| wanted.contains(*id));
-            found.extend(theirs.map(|(_, checkpoint)| checkpoint.to_string()));
+            found.extend(theirs.map(|(_, checkpoint)| checkpoint.clone()));
         }
         found
     });
-    let (txs, page) = paginate(found, request.page.as_ref())?;
+    if shared.faults.holds(Knob::WrongVirtualSignatures) {
+        found.iter_mut().flat_map(|packet| &mut packet.inputs).for_each(spoil);
+    }
+    let (txs, page) = paginate(found.iter().map(Psbt::to_string).collect(), request.page.as_ref())?;
     Ok(wire::GetVirtualTxsResponse { txs, page, auth_token: String::new() })
+}
+
+/// Signatures that do not verify.
+fn spoil(input: &mut psbt::Input) {
+    let signatures = input.tap_key_sig.iter_mut().chain(input.tap_script_sigs.values_mut());
+    for signature in signatures {
+        let mut bytes = signature.signature.serialize();
+        bytes[63] ^= 1;
+        signature.signature = schnorr::Signature::from_slice(&bytes).expect("64 bytes");
+    }
 }
