@@ -1,6 +1,6 @@
 //! The two services a wallet talks to, connected when first needed, so that a wallet opens and pays without them.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::OnceCell;
 
@@ -76,11 +76,23 @@ impl Wallet {
         if let Some(info) = self.net.known_info() {
             return Ok(info);
         }
-        let mut cached = self.cached_info.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if cached.is_none() {
-            *cached = stored_info(&self.store)?.map(Arc::new);
+        if let Some(info) = self.cached_info() {
+            return Ok(info);
         }
-        cached.clone().ok_or(Box::new(WalletError::NotFound))
+        let info = stored_info(&self.store)?.map(Arc::new);
+        self.cached_info.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&info);
+        info.ok_or(Box::new(WalletError::NotFound))
+    }
+
+    /// What the file said of the operator when this process last read or wrote it.
+    fn cached_info(&self) -> Option<Arc<OperatorInfo>> {
+        self.cached_info.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What another process has learned of the operator since this one asked; `None` where nothing has.
+    pub(super) fn learned_elsewhere(&self, db: &Db<'_>) -> Result<Option<OperatorInfo>> {
+        let cached = self.cached_info();
+        Ok(stored(db)?.filter(|stored| cached.as_deref() != Some(stored)))
     }
 
     /// Asks the operator again, and keeps the answer for when it is away.
@@ -88,6 +100,7 @@ impl Wallet {
         let info = self.net.operator().await?.refresh_info().await?;
         check_network(self.config.network, &info)?;
         store_info(&self.store, &info)?;
+        *self.cached_info.lock().unwrap_or_else(PoisonError::into_inner) = Some(info.clone());
         Ok(info)
     }
 }

@@ -192,7 +192,12 @@ impl Wallet {
         let hot = db.hot(&update.channel_id)?.ok_or(WalletError::NotFound)?;
         let stored = self.authorised(db, &verified.loaded, &hot)?;
         let is_stored = stored.as_ref().is_some_and(|stored| stored.hash == verified.authorised.hash);
-        let verified = if verified.new_authorisation.is_none() && !is_stored {
+        // What this process knows of the operator may be old: then the Authorisation that another one has stored since is
+        // for the newer script, and is not replaced.
+        let replaces = verified.new_authorisation.is_some() && stored.is_some();
+        let newer = if replaces { self.learned_elsewhere(db)? } else { None };
+        let info = newer.as_ref().unwrap_or(info);
+        let verified = if newer.is_some() || verified.new_authorisation.is_none() && !is_stored {
             // Verified with one that another process has replaced since.
             self.verify_for(message, verified.loaded, stored.clone(), info)?
         } else {
