@@ -3,6 +3,7 @@
 use bitcoin::Amount;
 use bitcoin::hashes::{Hash, sha256};
 
+use super::coins::sum;
 use super::error::Result;
 use super::loaded::{LoadedChannel, limits};
 use super::{Wallet, WalletError};
@@ -102,6 +103,11 @@ impl Wallet {
         let update = ChannelUpdate::sign(&loaded.channel, &authorised.close, &loaded.keypair, previous, amount);
         let high = state.high.max(amount);
         db.put_update(&hot.id, &update, high, ring, new.as_deref())?;
+        if new.is_some() {
+            // Receipts for less may be of updates that were signed before.
+            let least = if amount > hot.high { amount } else { sum([hot.high, Amount::ONE_SAT]) };
+            db.set_meta(&proof_key(&hot.id), &least.to_sat().to_le_bytes())?;
+        }
         let send = (new.is_some() || !hot.acknowledged).then_some(authorised.authorisation);
         Ok((update, send))
     }
@@ -172,16 +178,22 @@ impl Wallet {
         Ok(base)
     }
 
-    /// Verifies a receipt. From then on updates travel without the Authorisation.
+    /// Verifies a receipt. From then on updates travel without the Authorisation, where it is for an amount that only
+    /// updates with the present one can have brought.
     pub fn acknowledge(&self, receipt: &Receipt) -> Result<()> {
         let loaded = self.loaded(&receipt.channel_id)?;
         loaded.check_role(Role::Payer)?;
         receipt.verify(&loaded.channel.terms.receiver.key)?;
         self.store.write(|db| {
             let hot = db.hot(&receipt.channel_id)?.ok_or(WalletError::NotFound)?;
-            // A receipt for less than the update that carried the present Authorisation says nothing of it.
-            if receipt.amount >= hot.amount() && hot.update.is_some() && !hot.acknowledged {
+            if hot.acknowledged || hot.update.is_none() {
+                return Ok(());
+            }
+            let key = proof_key(&receipt.channel_id);
+            let least = db.meta(&key)?.and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+            if receipt.amount >= least.map_or(hot.amount(), Amount::from_sat) {
                 db.set_acknowledged(&receipt.channel_id)?;
+                db.delete_meta(&key)?;
             }
             Ok(())
         })
@@ -216,6 +228,11 @@ impl LoadedChannel {
             Err(Box::new(WalletError::WrongRole { channel_id: self.channel.id, role }))
         }
     }
+}
+
+/// The least amount of a receipt that tells of the present Authorisation: a receipt names nothing but its amount.
+fn proof_key(id: &ChannelId) -> String {
+    format!("acknowledged-from:{id}")
 }
 
 /// Only an open channel takes payments.

@@ -53,6 +53,29 @@ async fn a_payer_that_looks_authorises_with_its_next_payment() {
     }
 }
 
+/// A receipt names an amount alone: one for the amount that was signed again may be from before, and the receiver may not
+/// have the new Authorisation. Payments bring it until there is one for more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_from_before_is_not_one_for_the_new_script() {
+    let case = paid(Unit::Seconds).await;
+    let old = case.receiver.receipt(&case.id, None).unwrap();
+    let acknowledged = |receipt| {
+        case.payer.acknowledge(receipt).unwrap();
+        case.row("payer").hot.acknowledged
+    };
+    assert!(acknowledged(&old));
+    case.change(|settings| settings.checkpoint_delay = other_delay(Unit::Seconds)).await;
+    // It never arrives.
+    case.payer.reauthorise(&case.id).await.unwrap();
+    assert!(!acknowledged(&old));
+    case.receiver.watch(&case.id).await.unwrap();
+    let next = case.payer.pay(&case.id, sats(500), "next", None).unwrap().message;
+    assert!(!acknowledged(&old) && next.authorisation.is_some());
+    assert_eq!(case.receiver.receive(&next).unwrap().increase, sats(500));
+    assert!(acknowledged(&case.receiver.receipt(&case.id, None).unwrap()));
+    assert_eq!(case.payer.pay(&case.id, sats(1), "last", None).unwrap().message.authorisation, None);
+}
+
 /// A checkpoint that somebody else could take back is signed by nobody; what was signed before stays.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_with_another_key_is_signed_by_neither() {
