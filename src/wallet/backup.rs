@@ -10,18 +10,25 @@ use super::batch::{BatchData, decode};
 use super::error::Result;
 use super::exit::was_left;
 use super::maintain::has_ended;
+use super::offchain::OffchainData;
+use super::open_offchain::offer_of;
 use super::signed_away::gone_for_good;
 use super::{Wallet, WalletError};
 use crate::channel::backup::{self, BackupScript, ChannelBackup, SALT, ScriptUse, StaticBackup};
 use crate::channel::branch::Branch;
 use crate::channel::{Authorisation, ChannelId, ChannelTerms, Offer};
-use crate::store::{ChannelRow, ChannelState, Db, FlowKind, FundingKind, OwnScript, Role, ScriptKind, StoreError};
+use crate::log::note;
+use crate::store::{
+    ChannelRow, ChannelState, Db, Flow, FlowKind, FundingKind, OwnScript, Role, ScriptKind, StoreError,
+};
 
 impl Wallet {
     /// The static backup of the whole wallet, encrypted with a key from the mnemonic, as text: all channels that have not
     /// ended, those that are being opened, and what leads to the wallet's own coins without the operator. To be stored
     /// somewhere else after every opening; payments do not change it. About 3 kB for the first channel, 1 to 2 for each more.
     pub fn backup(&self) -> Result<String> {
+        // First: what is stored as a channel meanwhile is in it twice, and not missing.
+        let offchain = self.offchain_openings()?;
         self.sealed(true, |db| {
             let mut rows = db.channels()?;
             rows.retain(|row| !has_ended(row));
@@ -29,8 +36,27 @@ impl Wallet {
             for kind in [ScriptKind::Vtxo, ScriptKind::Boarding, ScriptKind::Chain] {
                 scripts.extend(db.scripts(kind)?);
             }
-            Ok(Picked { rows, scripts, openings: openings(db)?, branches: own_branches(db)? })
+            let openings = batch_openings(db)?.into_iter().chain(offchain).collect();
+            Ok(Picked { rows, scripts, openings, branches: own_branches(db)? })
         })
+    }
+
+    /// The offers of channels that this wallet funds off chain just now, from coins or by a refund, with the VTXO that
+    /// the transaction makes.
+    fn offchain_openings(&self) -> Result<Vec<Offer>> {
+        let flows = self.store.read::<_, Box<WalletError>>(|db| {
+            let mut flows = db.flows_of(FlowKind::OpenOffchain)?;
+            flows.extend(db.flows_of(FlowKind::Refund)?);
+            Ok(flows)
+        })?;
+        let offer = |flow: &Flow| -> Result<Option<Offer>> {
+            let data: OffchainData = decode(flow)?;
+            if data.opening.is_none() {
+                return Ok(None);
+            }
+            offer_of(&data, OutPoint::new(self.offchain_job(flow, &data)?.tx.txid(), 0)).map(Some)
+        };
+        Ok(flows.iter().filter_map(|flow| readable(flow, offer(flow)).flatten()).collect())
     }
 
     /// The static backup of one channel, with the scripts this wallet is paid to in it: small enough for a file beside a
@@ -88,17 +114,21 @@ struct Picked {
 
 /// The offers of channels that are being opened in a batch, or were proposed: until they are stored as channels the
 /// journal alone has their terms.
-fn openings(db: &Db<'_>) -> Result<Vec<Offer>> {
+fn batch_openings(db: &Db<'_>) -> Result<Vec<Offer>> {
+    let offer = |flow: &Flow| -> Result<Option<Offer>> {
+        let data: BatchData = decode(flow)?;
+        data.opening.map(|opening| Ok(Offer::parse(&opening.offer)?)).transpose()
+    };
     let mut offers = Vec::new();
     for kind in [FlowKind::OpenPayer, FlowKind::OpenReceiver] {
-        for flow in db.flows_of(kind)? {
-            let data: BatchData = decode(&flow)?;
-            if let Some(opening) = data.opening {
-                offers.push(Offer::parse(&opening.offer)?);
-            }
-        }
+        offers.extend(db.flows_of(kind)?.iter().filter_map(|flow| readable(flow, offer(flow)).flatten()));
     }
     Ok(offers)
+}
+
+/// One damaged entry of the journal must not keep everything else from being saved.
+fn readable<T>(flow: &Flow, read: Result<T>) -> Option<T> {
+    read.inspect_err(|error| note!(Error, "{} that is left out of the backup: {error}", flow.kind)).ok()
 }
 
 /// The branches of own VTXOs that are not gone for good, as far as is known.

@@ -238,7 +238,7 @@ impl Wallet {
         let _ = tokio::time::timeout(BOOKS_PATIENCE, looks).await;
     }
 
-    fn offchain_job(&self, flow: &Flow, data: &OffchainData) -> Result<Job> {
+    pub(super) fn offchain_job(&self, flow: &Flow, data: &OffchainData) -> Result<Job> {
         match flow.kind {
             FlowKind::Close => self.close_job(data),
             FlowKind::Refund => self.refund_job(data),

@@ -93,6 +93,7 @@ impl Wallet {
     }
 
     /// Channels that were being opened when the backup was made may have come to be since: then they are in the books.
+    /// One that was funded off chain is known by its VTXO, one in a batch by its script.
     pub(super) async fn look_for_openings(&self, openings: &[Offer], report: &mut RestoreReport) {
         if openings.is_empty()
             || report.warnings.iter().any(|warning| matches!(warning, RestoreWarning::OperatorAway { .. }))
@@ -112,12 +113,15 @@ impl Wallet {
     }
 
     async fn find_opening(&self, offer: &Offer) -> Result<Option<ChannelId>> {
+        let operator = self.net.operator().await?;
         let script = offer.terms.tree()?.script_pubkey();
-        let books = self.net.operator().await?.vtxos_by_scripts(std::slice::from_ref(&script)).await?;
+        let (books, preconfirmed) = match offer.funding {
+            Funding::Offchain { outpoint } => (operator.vtxos_by_outpoints(&[outpoint]).await?, true),
+            Funding::Batch { .. } => (operator.vtxos_by_scripts(std::slice::from_ref(&script)).await?, false),
+        };
         // Spent ones, and what others paid to the same script, are no channel of ours.
-        let Some(vtxo) =
-            books.iter().find(|vtxo| vtxo.amount == offer.terms.capacity && !vtxo.spent && !vtxo.preconfirmed)
-        else {
+        let ours = |vtxo: &&Vtxo| vtxo.script == script && vtxo.amount == offer.terms.capacity;
+        let Some(vtxo) = books.iter().filter(ours).find(|vtxo| !vtxo.spent && vtxo.preconfirmed == preconfirmed) else {
             return Ok(None);
         };
         let funding = Funding::Offchain { outpoint: vtxo.outpoint };
@@ -174,24 +178,26 @@ impl Wallet {
         Ok(())
     }
 
-    /// A restored channel that the books show spent may have been taken back by this very payer before it was lost: that
-    /// pays the whole capacity to an own script, which no close does.
+    /// A restored channel that the books show spent may have been taken back by this very payer before it was lost: nobody
+    /// else signs with the refund leaf. It pays an own script, or a new channel and what is left to an own script.
     pub(super) async fn note_refunded_before(&self, loaded: &LoadedChannel, txid: Txid) -> Result<()> {
         let id = loaded.channel.id;
         let flow = super::refund::refund_flow(&id);
         if self.store.read::<_, Box<WalletError>>(|db| Ok(db.flow(&flow)?.is_some()))? {
             return Ok(()); // That is a refund of today, which ends by itself.
         }
-        let outputs = self.net.operator().await?.vtxos_by_outpoints(&[OutPoint::new(txid, 0)]).await?;
-        let Some(vtxo) = outputs.first().filter(|vtxo| vtxo.amount == loaded.record.capacity) else { return Ok(()) };
         let operator = self.net.operator().await?;
-        if self.store.read(|db| db.script(&vtxo.script))?.is_none() || !self.refunded_by(operator, loaded, txid).await?
-        {
+        let outputs = operator.vtxos_by_outpoints(&[0, 1].map(|vout| OutPoint::new(txid, vout))).await?;
+        if outputs.is_empty() || !self.refunded_by(operator, loaded, txid).await? {
             return Ok(());
         }
         self.store.write::<_, Box<WalletError>>(|db| {
+            let mut own = None;
+            for vtxo in &outputs {
+                own = own.or(db.script(&vtxo.script)?.map(|_| vtxo.outpoint));
+            }
             db.set_state(&id, &[ChannelState::Open], ChannelState::Refunded)?;
-            db.set_result(&id, &ChannelResult { txid, outpoint: Some(vtxo.outpoint) })?;
+            db.set_result(&id, &ChannelResult { txid, outpoint: own })?;
             unmark_restored(db, &id)
         })?;
         self.unload(&id);

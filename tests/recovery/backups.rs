@@ -3,13 +3,13 @@
 
 use bitcoin::Txid;
 use bitcoin::hashes::Hash;
-use regtest::operator::{Claim, Unit, wire};
-use virtual_channels::channel::{ArkAddress, ChannelError, Network, UpdateMessage};
+use regtest::operator::{Action, Call, Claim, Unit, wire};
+use virtual_channels::channel::{ArkAddress, ChannelError, ChannelId, Invite, Network, UpdateMessage};
 use virtual_channels::store::ChannelState;
-use virtual_channels::wallet::{Wallet, WalletError};
+use virtual_channels::wallet::{FundingChoice, InviteRequest, ProposeRequest, Wallet, WalletError};
 
 use crate::lost::{assert_not_surprised, hand_over, latest, lose, new_phone, opened, restore, total};
-use crate::world::{World, eventually, pay, refused, sats};
+use crate::world::{World, eventually, pay, refused, request, sats};
 
 /// The receiver loses its phone with 12 000 sats in a channel of 40 000; the payer sends the latest update again.
 async fn receiver_comes_back(unit: Unit, offchain: bool) {
@@ -293,6 +293,67 @@ async fn opened_after_the_backup() {
     pay(&payer, &receiver, &id, 1_000, "two");
     receiver.close_channel(&id).await.unwrap();
     eventually("paid", async || receiver.balance().await.is_ok_and(|b| b.preconfirmed == sats(13_000))).await;
+}
+
+async fn pass_locktime(world: &World, payer: &Wallet, id: &ChannelId) {
+    let locktime = payer.channel(id).unwrap().locktime.to_consensus_u32();
+    world.mine(locktime.saturating_sub(world.regtest.node().tip().await.unwrap().height)).await;
+}
+
+/// The backup of a payer that proposes, and is lost before the operator answers that the channel is there.
+async fn backup_without_an_answer(world: &World, payer: &Wallet, invite: &Invite, request: ProposeRequest) -> String {
+    let operator = world.regtest.operator().await;
+    operator.faults().always(Call::FinalizeTx, Action::KeepAnswer);
+    let before = payer.channels().unwrap().len();
+    let proposing = tokio::spawn({
+        let (payer, invite) = (payer.clone(), invite.clone());
+        async move { payer.propose(&invite, &request).await.is_ok() }
+    });
+    eventually("the answer that is kept", async || operator.faults().held() > 0).await;
+    let backup = payer.backup().unwrap();
+    assert_eq!(payer.channels().unwrap().len(), before);
+    proposing.abort();
+    operator.faults().clear();
+    backup
+}
+
+/// The operator's last answer to an opening off chain is lost, and then the phone: the journal alone had the terms.
+#[tokio::test(flavor = "multi_thread")]
+async fn opened_off_chain_without_an_answer() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 100_000).await;
+    let receiver = world.wallet("receiver").await;
+    let invite = receiver.create_invite(&InviteRequest::default()).unwrap();
+    let backup = backup_without_an_answer(&world, &payer, &invite, request(40_000, FundingChoice::Offchain)).await;
+
+    let (payer, report) = lose(&world, "payer", payer, Some(&backup)).await;
+    let [id] = report.channels[..] else { panic!("{report:?}") };
+    assert_eq!((report.warnings.as_slice(), total(&report.vtxos)), ([].as_slice(), sats(60_000)));
+    assert_eq!(receiver.recover_channel(&payer.describe_channel(&id).unwrap()).await.unwrap(), id);
+    pass_locktime(&world, &payer, &id).await;
+    payer.refund(&id).await.unwrap();
+    assert_eq!(payer.balance().await.unwrap().total(), sats(100_000));
+}
+
+/// The same in a refund into a new channel.
+#[tokio::test(flavor = "multi_thread")]
+async fn refunded_into_a_channel_without_an_answer() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.rich("payer", 100_000).await;
+    let receiver = world.wallet("receiver").await;
+    let invite = receiver.create_invite(&InviteRequest::default()).unwrap();
+    let first = ProposeRequest { lifetime: Some(130), ..request(40_000, FundingChoice::Offchain) };
+    let old = payer.propose(&invite, &first).await.unwrap().channel_id.unwrap();
+    pass_locktime(&world, &payer, &old).await;
+    let invite = receiver.create_invite(&InviteRequest::default()).unwrap();
+    let backup = backup_without_an_answer(&world, &payer, &invite, request(30_000, FundingChoice::Refund(old))).await;
+
+    let (payer, report) = lose(&world, "payer", payer, Some(&backup)).await;
+    assert!(report.warnings.is_empty() && report.channels.len() == 2, "{report:?}");
+    let new = report.channels.into_iter().find(|id| *id != old).unwrap();
+    let shown = [old, new].map(|id| payer.channel(&id).unwrap());
+    assert_eq!(shown.each_ref().map(|info| info.state), [ChannelState::Refunded, ChannelState::Open]);
+    assert_eq!((shown[1].capacity, payer.balance().await.unwrap().total()), (sats(30_000), sats(70_000)));
 }
 
 /// The backup is made while the batch waits for its block; the channel opens on the new phone.

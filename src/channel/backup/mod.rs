@@ -44,7 +44,7 @@ pub struct StaticBackup {
     pub batch_expiry: Option<Delay>,
     pub scripts: Vec<BackupScript>,
     pub channels: Vec<ChannelBackup>,
-    /// Offers of channels that were being opened in a batch: whether they came to be shows the operator's books.
+    /// Offers of channels that were being opened: whether they came to be shows the operator's books.
     pub openings: Vec<Offer>,
     /// The wallet's own VTXOs with their branches.
     pub branches: Vec<(OutPoint, Branch)>,
