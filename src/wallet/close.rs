@@ -74,7 +74,7 @@ impl Wallet {
     /// Drives the close; evicts intents with which the payer locks the channel.
     pub(super) async fn drive_close(&self, loaded: &LoadedChannel) -> Result<Txid> {
         let id = loaded.channel.id;
-        self.rearm_close(&id)?;
+        self.rearm_close(&id).await?;
         for _ in 0..EVICTIONS {
             match self.drive_offchain(close_flow(&id)).await.map_err(|error| *error) {
                 Err(WalletError::Operator(error)) if error.is_registered() => {
@@ -92,8 +92,13 @@ impl Wallet {
         self.drive_offchain(close_flow(&id)).await
     }
 
-    /// After a refusal for another checkpoint script: submits what is stored now. From here on it is fixed again.
-    fn rearm_close(&self, id: &ChannelId) -> Result<()> {
+    /// After a refusal for another checkpoint script: submits what is stored now, where that is for the operator's present
+    /// one. From here on it is fixed again; else the payer's signatures may still come.
+    async fn rearm_close(&self, id: &ChannelId) -> Result<()> {
+        if !self.store.read::<_, Box<WalletError>>(|db| awaits_signatures(db, id))? {
+            return Ok(());
+        }
+        let info = self.fresh_info().await?;
         let now = self.timestamp();
         self.store.write(|db| {
             let Some(flow) = db.flow(&close_flow(id))?.filter(|flow| flow.step == step::MISMATCH) else {
@@ -103,6 +108,9 @@ impl Wallet {
             let Authorisation { script, checkpoint, .. } = Authorisation::from_bytes(&bytes)?;
             if checkpoint.is_none() {
                 return Err(ChannelError::GrantNeeded { channel_id: *id }.into());
+            }
+            if script != info.checkpoint {
+                return Err(WalletError::ReauthorisationNeeded { channel_id: *id }.into());
             }
             let data = OffchainData { checkpoint: script, ..super::batch::decode(&flow)? };
             Ok(db.update_flow(&flow.id, step::MISMATCH, step::BUILT, &encode(&data)?, now)?)

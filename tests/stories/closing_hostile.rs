@@ -127,6 +127,42 @@ async fn checkpoint_script_changed_after_closing_began() {
     assert_eq!(submitted.iter().collect::<std::collections::BTreeSet<_>>().len(), 2, "one for each checkpoint");
 }
 
+/// A close that waits for the payer's signatures waits for them however often it is tried, and whoever does not answer. Where
+/// the operator goes back to its former script nothing more is needed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_that_waits_for_signatures_is_tried_again() {
+    for comes in [true, false] {
+        let case = case().await;
+        case.fault(Call::SubmitTx, Action::Drop).await;
+        refused(case.receiver.close_channel(&case.id).await);
+        let mut former = 0;
+        case.change(|settings| former = std::mem::replace(&mut settings.checkpoint_delay, 1_024)).await;
+        let error = refused(case.receiver.close_channel(&case.id).await);
+        assert!(matches!(error, WalletError::ReauthorisationNeeded { .. }), "{error}");
+        let again = case.payer.reauthorise(&case.id).await.unwrap().message;
+        let submitted = case.submissions().await.len();
+        // Were it submitted again, nobody would know what the operator holds.
+        case.fault(Call::SubmitTx, Action::Drop).await;
+        let error = refused(case.receiver.close_channel(&case.id).await);
+        assert!(matches!(error, WalletError::ReauthorisationNeeded { .. }), "{error}");
+        case.world.regtest.stop_operator().await;
+        let error = refused(case.receiver.close_channel(&case.id).await);
+        assert!(matches!(error, WalletError::Operator(_)), "{error}");
+        assert_eq!(case.step("receiver", FlowKind::Close).as_deref(), Some("mismatch"));
+        case.world.regtest.start_operator().await.unwrap();
+        assert_eq!(case.submissions().await.len(), submitted);
+        case.world.regtest.operator().await.faults().clear();
+        if comes {
+            case.change(|settings| settings.checkpoint_delay = 1_024).await;
+            assert_eq!(case.receiver.receive(&again).unwrap().increase, sats(0));
+        } else {
+            case.change(|settings| settings.checkpoint_delay = former).await;
+        }
+        case.receiver.close_channel(&case.id).await.unwrap();
+        assert_eq!(case.receiver.balance().await.unwrap().preconfirmed, sats(2_000));
+    }
+}
+
 /// The operator took the transaction, the answer was lost, and only then its checkpoint script changed. Signatures for
 /// the new script must not take the place of those that the pending transaction needs.
 #[tokio::test(flavor = "multi_thread")]
