@@ -208,6 +208,10 @@ async fn payer_never_confirms() {
     assert_eq!(*offer_id, hex(&offer.id()));
     assert!(why.contains("did not open before the accept ended"), "{why}");
     assert!(receiver.channels().unwrap().is_empty());
+    // Another offer may not take its place: what was signed for the first may still come.
+    let mut other = offer.clone();
+    other.terms.capacity = sats(29_000);
+    assert!(matches!(refused(receiver.accept(&other).await), WalletError::Channel(ChannelError::InviteUsed)));
     // The same offer may be accepted again, and opened.
     let Acceptance::Accepted(accept) = receiver.accept(&offer).await.unwrap() else { panic!("a batch offer") };
     let id = payer.open_channel(&accept).await.unwrap();
