@@ -20,6 +20,9 @@ const DEFAULT_MAX_TX_WEIGHT: u64 = 40_000;
 /// More former signers than any operator can have.
 const MAX_DEPRECATED_SIGNERS: usize = 256;
 
+/// The longest fee program, in bytes. They are kept, also in backups.
+const MAX_FEE_PROGRAM: usize = 4096;
+
 pub(super) fn decode(answer: wire::GetInfoResponse) -> Result<OperatorInfo, OperatorError> {
     let network = Network::from_arkd(&answer.network).map_err(bad)?;
     let signer = key(&answer.signer_pubkey)?;
@@ -62,10 +65,10 @@ pub(super) fn decode(answer: wire::GetInfoResponse) -> Result<OperatorInfo, Oper
         utxo_min: limit("utxo_min_amount", answer.utxo_min_amount)?.unwrap_or(dust),
         utxo_max: limit("utxo_max_amount", answer.utxo_max_amount)?,
         fees: FeePrograms {
-            offchain_input: fees.offchain_input,
-            offchain_output: fees.offchain_output,
-            onchain_input: fees.onchain_input,
-            onchain_output: fees.onchain_output,
+            offchain_input: fee_program(fees.offchain_input)?,
+            offchain_output: fee_program(fees.offchain_output)?,
+            onchain_input: fee_program(fees.onchain_input)?,
+            onchain_output: fee_program(fees.onchain_output)?,
         },
         deprecated_signers: deprecated_signers.collect::<Result<Vec<_>, OperatorError>>()?,
         max_tx_weight: u64::try_from(answer.max_tx_weight)
@@ -74,6 +77,13 @@ pub(super) fn decode(answer: wire::GetInfoResponse) -> Result<OperatorInfo, Oper
             .unwrap_or(DEFAULT_MAX_TX_WEIGHT),
         digest: short(&answer.digest),
     })
+}
+
+fn fee_program(program: String) -> Result<String, OperatorError> {
+    match program.len() {
+        0..=MAX_FEE_PROGRAM => Ok(program),
+        length => Err(refuse(format!("a fee program of {length} bytes, {MAX_FEE_PROGRAM} are taken"))),
+    }
 }
 
 fn refuse(what: String) -> OperatorError {
@@ -145,7 +155,7 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         type Spoil = fn(&mut wire::GetInfoResponse);
-        let spoils: [Spoil; 14] = [
+        let spoils: [Spoil; 15] = [
             |info| info.network = "moon".into(),
             |info| info.network = "bitcoin".into(),
             |info| info.signer_pubkey = "02".into(),
@@ -160,6 +170,10 @@ mod tests {
             |info| info.dust = -1,
             |info| info.vtxo_min_amount = -2,
             |info| info.utxo_max_amount = i64::MAX,
+            |info| {
+                let fees = info.fees.get_or_insert_default().intent_fee.get_or_insert_default();
+                fees.onchain_output = format!("0{}", " ".repeat(MAX_FEE_PROGRAM));
+            },
         ];
         for (index, spoil) in spoils.into_iter().enumerate() {
             let mut info = info("seconds");

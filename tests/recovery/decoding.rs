@@ -9,7 +9,8 @@ use virtual_channels::channel::backup::{
 };
 use virtual_channels::channel::branch::{Branch, BranchNode};
 use virtual_channels::channel::message::Funding;
-use virtual_channels::channel::{ChannelError, Delay, Network, Offer, Unit};
+use virtual_channels::channel::operator_info::{DeprecatedSigner, FeePrograms};
+use virtual_channels::channel::{ChannelError, Delay, Network, Offer, OperatorInfo, Unit};
 
 use crate::pair::{Pair, keypair, outpoint, rng, sats};
 
@@ -173,9 +174,32 @@ fn branches_that_would_fill_the_memory() {
     };
     let fits = many(5).encode().unwrap();
     assert!(fits.len() < 60_000 && StaticBackup::decode(&fits).is_ok());
-    let bytes = many(40).encode().unwrap();
-    assert!(bytes.len() < 70_000);
-    assert!(matches!(StaticBackup::decode(&bytes), Err(ChannelError::TooLarge { .. })));
+    // What could not be read back is not written.
+    let refused = many(80).encode();
+    let limit = 17 * MAX_BYTES;
+    assert!(
+        matches!(refused, Err(ChannelError::TooLarge { size, limit: at }) if size > at && at == limit),
+        "{refused:?}"
+    );
+    let text = FeePrograms { offchain_input: "0".repeat(300_000), ..FeePrograms::default() };
+    let unreadable = StaticBackup { info: OperatorInfo { fees: text, ..backup().info }, ..backup() };
+    assert_eq!(unreadable.encode(), Err(ChannelError::Malformed { what: "backup" }));
+}
+
+/// What the largest answers of an operator leave in a backup.
+#[test]
+fn an_operator_that_says_much() {
+    let mut talkative = backup();
+    let program = "\u{1}".repeat(4096);
+    talkative.info.fees = FeePrograms {
+        offchain_input: program.clone(),
+        offchain_output: program.clone(),
+        onchain_input: program.clone(),
+        onchain_output: program,
+    };
+    let signer = DeprecatedSigner { key: talkative.operator, cutoff: Some(i64::MAX as u64) };
+    talkative.info.deprecated_signers = vec![signer; 256];
+    assert_eq!(StaticBackup::decode(&talkative.encode().unwrap()), Ok(talkative));
 }
 
 /// A thousand channels fit, and are read in no time to speak of.

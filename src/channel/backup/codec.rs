@@ -16,16 +16,18 @@ use crate::channel::{Authorisation, ChannelError, ChannelTerms, Delay, Message, 
 /// The most channels in a backup.
 pub const MAX_CHANNELS: usize = 10_000;
 
-/// The most own scripts in a backup.
-pub const MAX_SCRIPTS: usize = 200_000;
+/// The most own scripts in a backup: what fills it, since each takes eleven bytes.
+pub const MAX_SCRIPTS: usize = MAX_BYTES / 11;
 
 const VERSION: u8 = 1;
 
-/// The longest of the variable parts that are text or messages.
-const MAX_PART: usize = 64 * 1024;
+/// The longest of the variable parts that are text or messages. What the operator says of itself takes most: some
+/// hundred former signers, four fee programs.
+const MAX_PART: usize = 256 * 1024;
 
-/// Branches share transactions: so many bytes they may take all together once they are apart.
-const MAX_APART: usize = 8 * MAX_BYTES;
+/// Branches share transactions: so many bytes they may take all together once they are apart. That is enough for a
+/// thousand channels from batches of a thousand co-signers.
+const MAX_APART: usize = 17 * MAX_BYTES;
 
 fn malformed() -> ChannelError {
     ChannelError::Malformed { what: "backup" }
@@ -138,6 +140,10 @@ pub(super) fn encode(backup: &StaticBackup) -> Result<Vec<u8>, ChannelError> {
     bytes.extend(rest);
     if bytes.len() > MAX_BYTES {
         return Err(ChannelError::TooLarge { size: bytes.len(), limit: MAX_BYTES });
+    }
+    // Found out now, and not when the phone is lost.
+    if decode(&bytes)? != *backup {
+        return Err(malformed());
     }
     Ok(bytes)
 }
