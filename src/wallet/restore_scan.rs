@@ -17,11 +17,9 @@ use crate::channel::{Delay, OperatorInfo};
 use crate::operator::{Operator, Vtxo};
 use crate::store::{OwnScript, ScriptKind};
 
-/// So many indexes that nobody knows end the search in the operator's books. An invite that came to nothing takes three.
-const BOOKS_GAP: u32 = 300;
-
-/// The same on chain, where every index costs two questions.
-const CHAIN_GAP: u32 = 40;
+/// So many indexes that nobody knows end the search, in the operator's books as on chain. An invite that came to nothing
+/// takes three.
+const GAP: u32 = 300;
 
 /// Indexes asked for together.
 const PAGE: u32 = 50;
@@ -40,7 +38,7 @@ const MAX_VARIANTS: usize = 12;
 
 /// So many indexes beyond the last one seen are not given out again: they may be in invites and addresses that nobody
 /// has used yet.
-const MARGIN: u32 = BOOKS_GAP;
+const MARGIN: u32 = GAP;
 
 /// What a search needs.
 pub(super) struct Scan<'a> {
@@ -112,7 +110,7 @@ impl Scan<'_> {
         found.vtxos = seen;
         let variants = self.variants(ScriptKind::Vtxo, self.info.unilateral_exit_delay);
         let mut index = 0;
-        while index < found.used.max(self.given_out).saturating_add(BOOKS_GAP) {
+        while index < found.used.max(self.given_out).saturating_add(GAP) {
             if index >= MAX_INDEX {
                 found.cut = Some(MAX_INDEX);
                 break;
@@ -136,26 +134,26 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Boarding coins and payouts on chain.
+    /// Boarding coins and payouts on chain: two questions an index, some at once.
     pub async fn chain(&self, chain: &Chain, found: &mut Found) -> Result<()> {
         let boarding = self.variants(ScriptKind::Boarding, self.info.boarding_exit_delay);
         let known = self.known.iter().filter(|own| own.kind != ScriptKind::Vtxo).cloned().collect();
         let mut asked = 0;
         self.ask_chain(chain, known, found, &mut asked).await?;
         let mut index = 0;
-        while index < found.used.max(self.given_out).saturating_add(CHAIN_GAP) {
+        while index < found.used.max(self.given_out).saturating_add(GAP) {
             if asked >= MAX_CHAIN_SCRIPTS {
                 found.cut = Some(index);
                 break;
             }
             let mut page = Vec::new();
-            for index in index..index + CHAIN_GAP {
+            for index in index..index + PAGE {
                 page.extend(self.own_scripts(ScriptKind::Boarding, index, &boarding)?);
                 page.extend(self.own_scripts(ScriptKind::Chain, index, &[])?);
             }
             page.retain(|own| !self.known.iter().any(|known| known.script == own.script));
             self.ask_chain(chain, page, found, &mut asked).await?;
-            index += CHAIN_GAP;
+            index += PAGE;
         }
         Ok(())
     }

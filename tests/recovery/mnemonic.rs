@@ -71,6 +71,23 @@ async fn coins_behind_a_long_gap() {
     assert_eq!(total(&report.vtxos), sats(5_000));
 }
 
+/// The same for coins on chain: at a boarding address, and at one of the fee wallet.
+#[tokio::test(flavor = "multi_thread")]
+async fn coins_on_chain_behind_a_long_gap() {
+    let world = World::start(Unit::Blocks).await;
+    let me = world.wallet("me").await;
+    for _ in 0..40 {
+        me.create_invite(&InviteRequest::default()).unwrap();
+    }
+    pay_on_chain(&world, &me.onchain_address().unwrap(), 7_000).await;
+    for _ in 0..40 {
+        me.create_invite(&InviteRequest::default()).unwrap();
+    }
+    pay_on_chain(&world, &me.boarding_address().unwrap(), 20_000).await;
+    let (_, report) = lose(&world, "me", me, None).await;
+    assert_eq!((report.onchain.confirmed, total(&report.boarding)), (sats(7_000), sats(20_000)));
+}
+
 /// A withdrawal to an own address, and a payout of an exit, are BIP86 outputs at an index of the same counter.
 #[tokio::test(flavor = "multi_thread")]
 async fn payouts_on_chain() {
@@ -173,7 +190,11 @@ async fn without_the_chain_server() {
     let mut config = new_phone(&world, "me", "new");
     config.esplora_url = "http://127.0.0.1:1".into();
     let (me, report) = Wallet::restore(config, &World::mnemonic("me"), None).await.unwrap();
-    assert!(matches!(report.warnings.as_slice(), [RestoreWarning::NoBackup, RestoreWarning::ChainAway { .. }]));
+    let [RestoreWarning::NoBackup, RestoreWarning::ChainAway { .. }, RestoreWarning::BranchMissing { .. }] =
+        report.warnings.as_slice()
+    else {
+        panic!("{:?}", report.warnings);
+    };
     assert_eq!((total(&report.vtxos), report.boarding.len()), (sats(30_000), 0));
     me.close().unwrap();
     let (me, report) = restore(&world, "me", "new", None).await.unwrap();
