@@ -34,6 +34,8 @@ impl Wallet {
     /// Ends the channel with what the other side has granted; answers the ark transaction's id. The receiver closes as with
     /// [`Wallet::close_channel`], the payer takes everything back. Goes on when called again after an interruption, or
     /// with [`Wallet::resume`]. `ReauthorisationNeeded`: the operator changed its settings since; ask for another grant.
+    /// Where more is granted than is held, any other error says why that cannot be taken, and nothing is given up: ask
+    /// again.
     pub async fn close_with(&self, grant: String) -> Result<String, WalletError> {
         let grant = CloseGrant::parse(&grant)?;
         self.flow("close_with", move |wallet| async move { Ok(wallet.close_with(&grant).await?.to_string()) }).await

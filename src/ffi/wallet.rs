@@ -328,7 +328,10 @@ impl Wallet {
         self.flow("close_channel", move |wallet| async move { Ok(wallet.close_channel(&id).await?.to_string()) }).await
     }
 
-    /// Payer: takes the whole channel back after its locktime; answers the ark transaction's id.
+    /// Payer: takes the whole channel back after its locktime; answers the ark transaction's id. One that has expired goes
+    /// back in a batch, less its fee; the answer is the commitment transaction's id then. [`Wallet::maintain`] pays no
+    /// more than half of the channel for that and says `FeesLeaveTooLittle` where the operator asks more: this call
+    /// pays it.
     pub async fn refund(&self, channel_id: String) -> Result<String, WalletError> {
         let id = self::channel_id(&channel_id)?;
         self.flow("refund", move |wallet| async move { Ok(wallet.refund(&id).await?.to_string()) }).await
