@@ -92,7 +92,7 @@ async fn what_is_no_refund_ends_nothing() {
 
 /// The transactions that a refund needs on chain are kept before it is finalized, with every signature.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poisoned_refund_can_be_put_on_chain() {
+async fn an_unfinished_refund_keeps_the_operators_signatures() {
     let case = ripe(Unit::Seconds, PAID).await;
     case.fault(Call::FinalizeTx, Action::Drop).await;
     refused(case.payer.refund(&case.id).await);

@@ -1,9 +1,11 @@
 //! The payer leaves: with everything, when the receiver does nothing, or with what is left.
 
+use bitcoin::Psbt;
 use regtest::operator::{Action, Call, Unit};
 use virtual_channels::channel::ChannelId;
+use virtual_channels::operator::Operator;
 use virtual_channels::store::{ChannelState, Store};
-use virtual_channels::wallet::{EventKind, ExitStage, Wallet};
+use virtual_channels::wallet::{EventKind, ExitStage, Wallet, WalletError};
 
 use crate::coins::all_done;
 use crate::stage::{advance, finish, fund, leave, off_chain, pair, small, state, told, unroll, wait, wait_almost};
@@ -111,6 +113,36 @@ async fn refund_answered() -> (World, Wallet, Wallet, ChannelId) {
     world.regtest.operator().await.faults().always(Call::FinalizeTx, Action::Drop);
     payer.refund(&id).await.unwrap_err();
     (world, payer, receiver, id)
+}
+
+/// Somebody finalizes the refund with garbage: dead for the operator, which lives, and good on chain. The operator's own
+/// answer to the branch that comes on chain is no other transaction.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poisoned_refund_goes_on_chain() {
+    let (world, payer, receiver, id) = refund_answered().await;
+    fund(&world, &payer, &[20_000]).await;
+    let operator = world.regtest.operator().await;
+    let submission = operator.faults().submissions().pop().unwrap();
+    let [ark, checkpoint] =
+        [&submission.signed_ark_tx, &submission.checkpoint_txs[0]].map(|text| text.parse::<Psbt>().unwrap());
+    operator.faults().clear();
+    drop(operator);
+    // The books name the transaction; its checkpoint without signatures is garbage enough.
+    let thief = Operator::connect(world.regtest.operator_url()).await.unwrap();
+    thief.finalize_txid(ark.unsigned_tx.compute_txid(), &[checkpoint]).await.unwrap_err();
+    let refused = payer.refund(&id).await.unwrap_err();
+    assert!(matches!(*refused, WalletError::OutcomeUnknown { .. }), "{refused}");
+
+    payer.exit_channel(&id).await.unwrap();
+    let info = leave(&world, &payer).await;
+    assert_eq!((info.stage, state(&payer, &id)), (ExitStage::Done, ChannelState::Refunded));
+    assert!(info.amount > sats(29_500), "{}", info.amount);
+    // The receiver came too late.
+    for _ in 0..8 {
+        receiver.maintain().await.unwrap();
+        world.mine(1).await;
+    }
+    assert_eq!(state(&receiver, &id), ChannelState::Lost);
 }
 
 /// The refund was submitted and answered, and is never finalized: its transactions are the way, without a wait for d2.

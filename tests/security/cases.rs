@@ -45,8 +45,8 @@ fn files_of(target: &str, modules: &[&str]) -> Vec<PathBuf> {
     }
 }
 
-/// Whether the source has a test of this name: the attribute stands in front of the function, perhaps with others. A
-/// macro may have made it: then the name stands in the macro's call.
+/// Whether the source has a test of this name that runs: the attribute stands in front of the function, perhaps with
+/// others, and none of these leaves it out. A macro may have made it: then the name stands in the macro's call.
 fn has_test(source: &str, name: &str) -> bool {
     let lines: Vec<&str> = source.lines().map(str::trim).collect();
     let is_it = |line: &&str| {
@@ -55,8 +55,10 @@ fn has_test(source: &str, name: &str) -> bool {
         rest.is_some_and(|rest| rest.strip_prefix(name).is_some_and(|rest| rest.starts_with('(')))
     };
     lines.iter().enumerate().filter(|(_, line)| is_it(line)).any(|(at, _)| {
-        let before = lines.iter().take(at).rev().take_while(|line| line.starts_with(['#', '@']));
-        before.copied().any(|line| ["#[test]", "#[tokio::test", "@Test"].iter().any(|mark| line.starts_with(mark)))
+        let before: Vec<&str> =
+            lines.iter().take(at).rev().take_while(|line| line.starts_with(['#', '@'])).copied().collect();
+        let any = |marks: &[&str]| before.iter().any(|line| marks.iter().any(|mark| line.starts_with(mark)));
+        any(&["#[test]", "#[tokio::test", "@Test"]) && !any(&["#[ignore", "#[cfg_attr", "@Disabled", "@Ignore"])
     })
 }
 
@@ -106,4 +108,7 @@ fn a_case_without_a_test_would_be_found() {
     assert!(!exists("security::cases::nobody") && !exists("security::cases::exists") && !exists("security"));
     assert!(exists("store_files::a_newer_schema_is_refused") && exists("lib::channel::text::damage_is_found"));
     assert!(exists("operator_vectors::recorded_calls_get_the_recorded_answers"));
+    assert!(has_test("#[test]\nfn runs() {", "runs"));
+    assert!(!has_test("#[test]\n#[ignore = \"slow\"]\nfn rests() {", "rests"));
+    assert!(!has_test("@Test\n@Disabled\nfun rests() {", "rests"));
 }

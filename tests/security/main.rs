@@ -19,3 +19,4 @@ mod files;
 mod house;
 mod secrets;
 mod together;
+mod zeroised;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
+use std::time::Duration;
 
 use bitcoin::{Psbt, Txid};
 use regtest::operator::{Action, Call, Claim, Settings, Unit};
@@ -278,6 +279,28 @@ async fn the_operator_does_not_answer_in_time() {
     let error = case.refused_and_closing().await;
     assert!(is_unknown(&error), "{error}");
     case.closes().await;
+}
+
+/// The caller's future is dropped while FinalizeTx runs: that call goes on, for arkd fails a transaction for good whose
+/// call is torn out of the wire.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_app_gives_up_waiting_while_it_is_finalized() {
+    let case = case().await;
+    case.fault(Call::FinalizeTx, Action::Delay(Duration::from_secs(2))).await;
+    {
+        let closing = case.receiver.close_channel(&case.id);
+        tokio::pin!(closing);
+        let finalizing = eventually("the last call", async || case.finalizations().await > 0);
+        tokio::select! {
+            result = &mut closing => panic!("{result:?}"),
+            () = finalizing => {}
+        }
+    }
+    let closed = async || case.payer.watch(&case.id).await.is_ok_and(|report| report.state == ChannelState::Closed);
+    eventually("the payer sees the close", closed).await;
+    assert_eq!((case.state(), case.close_step().as_deref()), (ChannelState::Closing, Some("answered")));
+    case.receiver.resume().await.unwrap();
+    assert_eq!((case.state(), case.finalizations().await), (ChannelState::Closed, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -192,6 +192,43 @@ async fn receiver_never_signs() {
     assert_eq!(receiver.resume().await.unwrap().0, 0);
 }
 
+/// The payer registers, its batch starts, and it never confirms: the batch goes on without them, the receiver stops
+/// listening when its accept ends, and the payer's coins are its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn payer_registers_and_never_confirms() {
+    let world = World::start(Unit::Seconds).await;
+    let payer = world.rich("payer", 40_000).await;
+    let receiver = world.wallet("receiver").await;
+    let (offer, accept) = world.agree(&payer, &receiver, 30_000).await;
+    let operator = world.regtest.operator().await;
+    operator.faults().always(Call::ConfirmRegistration, Action::Hang);
+    {
+        let opening = payer.open_channel(&accept);
+        tokio::pin!(opening);
+        let started = eventually("the batch", async || operator.faults().held() > 0);
+        tokio::select! {
+            result = &mut opening => panic!("{result:?}"),
+            () = started => {}
+        }
+    }
+    payer.close().unwrap();
+    receiver.close().unwrap();
+    let (receiver, clock) = with_clock(&world, "receiver").await;
+    clock.by(200);
+    receiver.resume().await.unwrap();
+    let events = take_events(&receiver).await;
+    assert!(
+        matches!(events.as_slice(), [.., EventKind::OpeningFailed { offer_id, .. }] if *offer_id == hex(&offer.id())),
+        "{events:?}"
+    );
+    assert!(receiver.channels().unwrap().is_empty());
+    operator.faults().clear();
+    drop(operator);
+    let payer = world.wallet("payer").await;
+    payer.resume().await.unwrap();
+    assert_eq!(payer.settle(true).await.unwrap().amount, sats(40_000));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn payer_never_confirms() {
     let world = World::start(Unit::Seconds).await;
