@@ -41,6 +41,23 @@ async fn an_invented_rate_keeps_nobody_in() {
     case.has_on_chain(&case.receiver, 1, PAID).await;
 }
 
+/// The payer had the channel's script banned, for longer than there is time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ban_that_outlasts_the_last_moment() {
+    let case = Case::new(Unit::Blocks).await;
+    let banned = Action::Refuse(Code::VtxoBanned, "vtxo is banned".into());
+    case.world.regtest.operator().await.faults().always(Call::SubmitTx, banned);
+    let info = case.receiver.channel(&case.id).unwrap();
+    case.mine_to(info.exit_by - 1).await;
+    let report = maintained(&case.receiver).await;
+    assert!(report.exits.is_empty() && !report.errors.is_empty(), "it waits until then: {report:?}");
+    assert_eq!(case.state(&case.receiver), ChannelState::Closing);
+    case.mine_to(info.exit_by).await;
+    assert_eq!(case.left_alone(&case.receiver).await, ChannelState::Settled);
+    assert_eq!(reasons(&case.receiver), [ExitReason::Deadline]);
+    case.has_on_chain(&case.receiver, PAID - 3_000, PAID).await;
+}
+
 /// Neither can refund with a dead operator, nor did the receiver take anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_payer_leaves_in_time() {

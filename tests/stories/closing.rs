@@ -136,7 +136,7 @@ impl Case {
     }
 
     /// Everybody has what belongs to them, and one ark transaction did it.
-    async fn closed_at(&self, amount: u64) {
+    pub async fn closed_at(&self, amount: u64) {
         let row = self.row("receiver");
         assert_eq!(row.hot.state, ChannelState::Closed);
         assert_eq!(self.close_step(), None);

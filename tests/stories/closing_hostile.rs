@@ -6,14 +6,14 @@ use regtest::operator::wire::get_event_stream_response::Event;
 use regtest::operator::{Action, Call, Knob, Phase, wire};
 use virtual_channels::channel::intent::{Intent, IntentInput, IntentMessage};
 use virtual_channels::channel::terms::leaf;
-use virtual_channels::channel::{Channel, ChannelError, ChannelTerms};
-use virtual_channels::operator::Operator;
+use virtual_channels::channel::{Authorisation, Channel, ChannelError, ChannelTerms, psbt};
+use virtual_channels::operator::{Operator, code};
 use virtual_channels::store::{ChannelState, FlowKind};
 use virtual_channels::wallet::{KeyUse, WalletError};
 
-use crate::closing::{Case, case};
+use crate::closing::{Case, PAID, case};
 use crate::offline::keys;
-use crate::world::{eventually, refused, sats};
+use crate::world::{eventually, pay, refused, sats};
 
 /// The payer alone registers the channel VTXO for a batch, through its own leaf: the relative lock is taken from the
 /// sequence, and 0xffffffff says that there is none.
@@ -30,6 +30,47 @@ async fn lock(case: &Case) {
     intent.sign_all(&key(KeyUse::Payer)).unwrap();
     let operator = Operator::connect(case.world.regtest.operator_url()).await.unwrap();
     operator.register_intent(&intent).await.expect("arkd takes it, too");
+}
+
+/// A receiver that asks for more than was signed: with its own signature, and the payer's for another amount.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_at_more_than_was_signed() {
+    let case = case().await;
+    let row = case.row("receiver");
+    let terms = ChannelTerms::from_canonical(&row.record.terms).unwrap();
+    let channel = Channel::new(terms, row.record.funding).unwrap();
+    let script = Authorisation::from_bytes(&row.authorisation.unwrap()).unwrap().script;
+    let update = case.receiver.latest_update(&case.id).unwrap().message.update;
+    let own = keys("receiver").keypair(KeyUse::Receiver, row.record.key_index).unwrap();
+    let operator = Operator::connect(case.world.regtest.operator_url()).await.unwrap();
+    for more in [1, 1_000, terms.capacity.to_sat() - PAID] {
+        let close = channel.close(&script, sats(PAID + more)).unwrap();
+        let mut ark = close.ark_psbt().unwrap();
+        close.sign_ark(&mut ark, 0, &own).unwrap();
+        let leaf = &close.checkpoint(0).unwrap().leaf;
+        psbt::add_signature(&mut ark, 0, leaf, terms.payer.key, update.ark_signature).unwrap();
+        let refused = operator.submit(&close, &ark, terms.operator).await.unwrap_err();
+        assert!(refused.is(code::INVALID_SIGNATURE), "{refused}");
+    }
+    case.receiver.close_channel(&case.id).await.unwrap();
+    case.closed_at(PAID).await;
+}
+
+/// A receiver that closes with an update which it has replaced: the difference is the payer's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_at_an_old_amount() {
+    let mut case = case().await;
+    let file = case.world.path("receiver");
+    let old = file.with_extension("old");
+    case.receiver.close().unwrap();
+    std::fs::copy(&file, &old).unwrap();
+    case.receiver = case.world.wallet("receiver").await;
+    pay(&case.payer, &case.receiver, &case.id, 1_000, "more");
+    case.receiver.close().unwrap();
+    std::fs::copy(&old, &file).unwrap();
+    case.receiver = case.world.wallet("receiver").await;
+    case.receiver.close_channel(&case.id).await.unwrap();
+    case.closed_at(PAID).await;
 }
 
 async fn deletions(case: &Case) -> u64 {
