@@ -161,6 +161,9 @@ impl Wallet {
     /// The static backup of the wallet as text, encrypted with a key from the mnemonic: all channels that have not ended,
     /// and what leads to the wallet's own coins without the operator. To be stored somewhere else after every opening;
     /// payments do not change it. About 3 kB for the first channel, 1 to 2 for each more.
+    ///
+    /// Of a damaged file everything is saved that can be read, and the log says what is left out: an older backup may have
+    /// it. Two are restored one after the other, into the same file.
     pub async fn backup(&self) -> Result<String, WalletError> {
         self.local(|wallet| Ok(wallet.backup()?)).await
     }

@@ -128,6 +128,19 @@ impl Db<'_> {
         self.all(&select("ORDER BY c.n"), [], channel)
     }
 
+    /// All channels whose rows can be read, oldest first, and how many cannot: one that is damaged must not keep the
+    /// others in.
+    pub fn sound_channels(&self) -> Result<(Vec<ChannelRow>, usize), StoreError> {
+        let (mut sound, mut damaged) = (Vec::new(), 0);
+        for row in self.all(&select("ORDER BY c.n"), [], |cells| Ok(channel(cells)))? {
+            match row {
+                Err(StoreError::Corrupt { .. }) => damaged += 1,
+                row => sound.push(row?),
+            }
+        }
+        Ok((sound, damaged))
+    }
+
     /// Corrects what hangs on the confirmation of the commitment transactions; only while the channel is confirming.
     pub fn set_expiry(
         &self,

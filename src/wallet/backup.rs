@@ -26,11 +26,17 @@ impl Wallet {
     /// The static backup of the whole wallet, encrypted with a key from the mnemonic, as text: all channels that have not
     /// ended, those that are being opened, and what leads to the wallet's own coins without the operator. To be stored
     /// somewhere else after every opening; payments do not change it. About 3 kB for the first channel, 1 to 2 for each more.
+    ///
+    /// Of a damaged file everything is saved that can be read, and the log says what is left out: an older backup may have
+    /// it. Two are restored one after the other, into the same file.
     pub fn backup(&self) -> Result<String> {
         // First: what is stored as a channel meanwhile is in it twice, and not missing.
         let offchain = self.offchain_openings()?;
         self.sealed(true, |db| {
-            let mut rows = db.channels()?;
+            let (mut rows, damaged) = db.sound_channels()?;
+            if damaged > 0 {
+                note!(Error, "{damaged} channels that are left out of the backup: their rows are damaged");
+            }
             rows.retain(|row| !has_ended(row));
             let mut scripts = Vec::new();
             for kind in [ScriptKind::Vtxo, ScriptKind::Boarding, ScriptKind::Chain] {
@@ -92,7 +98,7 @@ impl Wallet {
                 whole,
                 batch_expiry: db.batch_expiry()?,
                 scripts: scripts.iter().map(script_backup).collect(),
-                channels: rows.into_iter().map(|row| channel_backup(db, row)).collect::<Result<_>>()?,
+                channels: channel_backups(db, rows, whole)?,
                 openings,
                 branches,
             })
@@ -167,6 +173,21 @@ fn script_backup(own: &OwnScript) -> BackupScript {
         ScriptKind::Chain => ScriptUse::Chain,
     };
     BackupScript { script_use, key_index: own.key_index, operator: own.operator, delay: own.delay }
+}
+
+/// Of many, one that cannot be read must not keep the others from being saved.
+fn channel_backups(db: &Db<'_>, rows: Vec<ChannelRow>, whole: bool) -> Result<Vec<ChannelBackup>> {
+    let mut backups = Vec::new();
+    for row in rows {
+        let id = row.record.id;
+        match channel_backup(db, row) {
+            Err(error) if whole && matches!(*error, WalletError::Channel(_)) => {
+                note!(Error, "channel {id} is left out of the backup: {error}");
+            }
+            backup => backups.push(backup?),
+        }
+    }
+    Ok(backups)
 }
 
 fn channel_backup(db: &Db<'_>, row: ChannelRow) -> Result<ChannelBackup> {

@@ -5,7 +5,7 @@ use bitcoin::Txid;
 use bitcoin::hashes::Hash;
 use regtest::operator::{Action, Call, Claim, Unit, wire};
 use virtual_channels::channel::{ArkAddress, ChannelError, ChannelId, Invite, Network, UpdateMessage};
-use virtual_channels::store::ChannelState;
+use virtual_channels::store::{ChannelState, StoreError};
 use virtual_channels::wallet::{FundingChoice, InviteRequest, ProposeRequest, Wallet, WalletError};
 
 use crate::lost::{assert_not_surprised, hand_over, latest, lose, new_phone, opened, restore, total};
@@ -354,6 +354,25 @@ async fn refunded_into_a_channel_without_an_answer() {
     let shown = [old, new].map(|id| payer.channel(&id).unwrap());
     assert_eq!(shown.each_ref().map(|info| info.state), [ChannelState::Refunded, ChannelState::Open]);
     assert_eq!((shown[1].capacity, payer.balance().await.unwrap().total()), (sats(30_000), sats(70_000)));
+}
+
+/// The row of a channel is damaged in the file, and an entry of the journal: everything else is saved.
+#[tokio::test(flavor = "multi_thread")]
+async fn made_of_a_damaged_file() {
+    let (world, payer, receiver, damaged) = opened(Unit::Blocks).await;
+    let sound = world.open(&payer, &receiver, 20_000).await;
+    let file = rusqlite::Connection::open(world.path("receiver")).unwrap();
+    let sql = "UPDATE channel_rare SET authorisation = x'ff' WHERE n = (SELECT n FROM channels WHERE id = ?1)";
+    assert_eq!(file.execute(sql, [damaged.0]), Ok(1));
+    file.execute("INSERT INTO flows VALUES (randomblob(32), 'open-receiver', 'proposed', x'ff', 1, 1)", []).unwrap();
+    drop(file);
+    let backup = receiver.backup().unwrap();
+    let alone = receiver.channel_backup(&damaged);
+    assert!(matches!(*alone.unwrap_err(), WalletError::Store(StoreError::Corrupt { .. })));
+
+    let (receiver, report) = lose(&world, "receiver", receiver, Some(&backup)).await;
+    assert_eq!((report.channels.as_slice(), report.warnings.as_slice()), ([sound].as_slice(), [].as_slice()));
+    assert_eq!(receiver.recover_channel(&payer.describe_channel(&damaged).unwrap()).await.unwrap(), damaged);
 }
 
 /// The backup is made while the batch waits for its block; the channel opens on the new phone.
