@@ -205,7 +205,7 @@ fn store(
             db.set_batch_expiry(expiry)?;
         }
         for (outpoint, branch) in &backup.branches {
-            if db.branch(outpoint)?.is_none() {
+            if db.sound_branch(outpoint)?.is_none() {
                 db.put_branch(outpoint, branch)?;
             }
         }

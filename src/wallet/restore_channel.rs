@@ -20,9 +20,13 @@ pub(super) fn key_fits(keys: &Keys, channel: &ChannelBackup) -> Result<()> {
     }
 }
 
-/// Stores a channel that waits for its latest update. One that is in the file already stays as it is.
+/// Stores a channel that waits for its latest update. One that is in the file already stays as it is, but for a branch
+/// that is missing or damaged.
 pub(super) fn insert(db: &Db<'_>, channel: &ChannelBackup) -> Result<ChannelId> {
     let id = Channel::new(channel.terms, channel.funding)?.id;
+    if !channel.branch.nodes.is_empty() && db.sound_branch(&channel.funding)?.is_none() {
+        db.put_branch(&channel.funding, &channel.branch)?;
+    }
     if db.channel_at(&channel.funding)?.is_some() {
         return Ok(id);
     }
@@ -41,9 +45,6 @@ pub(super) fn insert(db: &Db<'_>, channel: &ChannelBackup) -> Result<ChannelId> 
         levels: channel.levels,
         created_at: channel.created_at,
     };
-    if !channel.branch.nodes.is_empty() {
-        db.put_branch(&channel.funding, &channel.branch)?;
-    }
     let state = if channel.was_confirmed { ChannelState::Open } else { ChannelState::Confirming };
     let authorisation = channel.authorisation.as_ref().map(|authorisation| authorisation.to_bytes());
     db.insert_channel(&record, state, authorisation.as_deref())?;

@@ -85,7 +85,7 @@ impl Wallet {
             spent.iter().try_for_each(|vtxo| Ok(db.coin_is_done(&vtxo.outpoint, false)?))
         })?;
         for vtxo in spent {
-            if self.store.read(|db| db.branch(&vtxo.outpoint))?.is_some() {
+            if self.store.read(|db| db.sound_branch(&vtxo.outpoint))?.is_some() {
                 self.learn_spend(self.net.operator().await?, vtxo).await?;
             }
         }

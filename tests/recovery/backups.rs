@@ -6,7 +6,7 @@ use bitcoin::hashes::Hash;
 use regtest::operator::{Action, Call, Claim, Unit, wire};
 use virtual_channels::channel::{ArkAddress, ChannelError, ChannelId, Invite, Network, UpdateMessage};
 use virtual_channels::store::{ChannelState, StoreError};
-use virtual_channels::wallet::{FundingChoice, InviteRequest, ProposeRequest, Wallet, WalletError};
+use virtual_channels::wallet::{FundingChoice, InviteRequest, ProposeRequest, RestoreWarning, Wallet, WalletError};
 
 use crate::lost::{assert_not_surprised, hand_over, latest, lose, new_phone, opened, restore, total};
 use crate::world::{World, eventually, pay, refused, request, sats};
@@ -373,6 +373,25 @@ async fn made_of_a_damaged_file() {
     let (receiver, report) = lose(&world, "receiver", receiver, Some(&backup)).await;
     assert_eq!((report.channels.as_slice(), report.warnings.as_slice()), ([sound].as_slice(), [].as_slice()));
     assert_eq!(receiver.recover_channel(&payer.describe_channel(&damaged).unwrap()).await.unwrap(), damaged);
+}
+
+/// The branches in the file are damaged, and the operator is gone: the backup has them.
+#[tokio::test(flavor = "multi_thread")]
+async fn into_a_damaged_file() {
+    let (world, payer, _, id) = opened(Unit::Blocks).await;
+    payer.maintain().await.unwrap();
+    let backup = payer.backup().unwrap();
+    payer.close().unwrap();
+    let file = rusqlite::Connection::open(world.path("payer")).unwrap();
+    assert!(file.execute("UPDATE branches SET data = x'ff'", []).unwrap() >= 2);
+    drop(file);
+    world.regtest.stop_operator().await;
+    let (payer, report) =
+        Wallet::restore(world.config("payer"), &World::mnemonic("payer"), Some(&backup)).await.unwrap();
+    assert!(matches!(report.warnings[..], [RestoreWarning::OperatorAway { .. }]), "{:?}", report.warnings);
+    assert_eq!(report.channels, [id]);
+    assert_eq!(payer.exit_coins().await.unwrap().len(), 1);
+    payer.exit_quote(&id, None).await.unwrap();
 }
 
 /// The backup is made while the batch waits for its block; the channel opens on the new phone.
