@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use bitcoin::Amount;
 use regtest::operator::wire;
 use regtest::operator::wire::ark_service_client::ArkServiceClient;
 use virtual_channels::channel::intent::{Intent, IntentInput, IntentMessage};
 use virtual_channels::channel::terms::leaf;
-use virtual_channels::channel::{Channel, ChannelId, ChannelTerms, Network};
+use virtual_channels::channel::{Authorisation, Channel, ChannelId, ChannelTerms, Network, UpdateMessage, psbt};
 use virtual_channels::operator::Operator;
 use virtual_channels::store::Store;
 use virtual_channels::wallet::{KeyUse, Keys};
@@ -36,6 +37,34 @@ pub async fn poison(operator: &str, ark_txid: &str) -> bool {
     let Ok(mut client) = ArkServiceClient::connect(operator.to_owned()).await else { return false };
     let request = wire::FinalizeTxRequest { ark_txid: ark_txid.to_owned(), final_checkpoint_txs: Vec::new() };
     client.finalize_tx(request).await.is_err()
+}
+
+/// The receiver asks for more than the payer signed: its own signature, and the payer's for another amount. Whether the
+/// operator took it.
+pub async fn overclaim(receiver: &mut Actor, channel: &str) -> Option<bool> {
+    receiver.kill();
+    let id: ChannelId = channel.parse().ok()?;
+    let store = Store::open(&receiver.home.database).ok()?;
+    let row = store.read(|db| db.channel(&id)).ok()??;
+    drop(store);
+    let (update, authorisation) = (row.hot.update?, Authorisation::from_bytes(&row.authorisation?).ok()?);
+    let terms = ChannelTerms::from_canonical(&row.record.terms).ok()?;
+    let channel = Channel::new(terms, row.record.funding).ok()?;
+    let keys = Keys::from_mnemonic(&World::mnemonic(&receiver.home.name), Network::Regtest).expect("keys");
+    let own = keys.keypair(KeyUse::Receiver, row.record.key_index).expect("a key");
+    let close = channel.close(&authorisation.script, terms.capacity).ok()?;
+    let mut ark = close.ark_psbt().ok()?;
+    close.sign_ark(&mut ark, 0, &own).ok()?;
+    psbt::add_signature(&mut ark, 0, &close.checkpoint(0).ok()?.leaf, terms.payer.key, update.ark_signature).ok()?;
+    let operator = Operator::connect(&receiver.home.operator).await.ok()?;
+    Some(operator.submit(&close, &ark, terms.operator).await.is_ok())
+}
+
+/// An update of the payer's, said to be built on another amount than it was.
+pub fn on_another_base(text: &str, base: Amount) -> Option<String> {
+    let mut message = UpdateMessage::parse(text).ok()?;
+    message.update.previous = base;
+    message.to_text().ok()
 }
 
 /// Keeps a copy of a wallet's file, to come back with later.

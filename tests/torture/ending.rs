@@ -26,14 +26,19 @@ pub async fn end(run: &mut Run<'_>) {
 
 /// The last thing that somebody does on purpose.
 async fn begin(run: &mut Run<'_>, channel: &str) {
-    match run.rng.gen_range(0..100) {
+    let how = run.rng.gen_range(0..100);
+    let lies = how < 40 && run.rng.gen_bool(0.3);
+    // What an operator has answered well once is not asked for again: there is nothing left to lie about.
+    if lies {
+        run.close_at_a_liar(channel).await;
+    } else if run.wicked.gen_bool(0.3) {
+        run.leave_unfinished(Side::Receiver, "close", channel).await;
+    }
+    match how {
         0..40 => {
-            if run.rng.gen_bool(0.3) {
-                run.close_at_a_liar(channel).await;
-            }
             let closed = run.ask_dangerously(Side::Receiver, "close", &[channel], 120);
-            let refund_too = run.rng.gen_bool(0.2);
-            if let (Answer::Done(fields), true) = (closed, refund_too) {
+            let spoil = run.rng.gen_bool(0.2);
+            if let (Answer::Done(fields), true) = (closed, spoil) {
                 // A close that is final cannot be spoiled any more.
                 if cheat::poison(&run.payer.home.operator, &fields[0]).await {
                     run.outcome.fault("rubbish in FinalizeTx after the close");
@@ -58,6 +63,9 @@ async fn begin(run: &mut Run<'_>, channel: &str) {
         _ => {
             for _ in 0..52 {
                 run.pass(3_600).await;
+            }
+            if run.wicked.gen_bool(0.5) {
+                run.leave_unfinished(Side::Payer, "refund", channel).await;
             }
             run.ask_dangerously(Side::Payer, "refund", &[channel], 120);
             run.ask_dangerously(Side::Receiver, "close", &[channel], 120);

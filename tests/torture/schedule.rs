@@ -13,6 +13,7 @@ use crate::ending;
 use crate::ledger::{Ledger, fees_since, transactions_since};
 use crate::report::Outcome;
 use crate::stage::{FEE_COINS, FUNDS, Stage};
+use crate::world::sats;
 
 /// The least and the most of one payment: well above what going on chain costs.
 const PAYMENT: std::ops::Range<u64> = 20_000..60_000;
@@ -23,10 +24,15 @@ const CAPACITY: std::ops::Range<u64> = 400_000..900_000;
 /// The most blocks that a reorganisation takes back.
 const DEEPEST_REORG: u32 = 3;
 
+/// Beside a schedule's seed.
+const WICKED: u64 = 0x5eed;
+
 /// A schedule while it runs.
 pub struct Run<'a> {
     pub stage: &'a mut Stage,
     pub rng: StdRng,
+    /// What cheats decide by: a seed means the same schedule with them as without.
+    pub wicked: StdRng,
     pub payer: Actor,
     pub receiver: Actor,
     pub outcome: Outcome,
@@ -43,6 +49,8 @@ pub struct Run<'a> {
     paid: u64,
     /// Every update that left the payer.
     sent: Vec<String>,
+    /// The id and amount of the payment that left the payer last.
+    last: Option<(String, String)>,
 }
 
 /// Runs the schedule of `seed`, on the chain of the one before where there was one.
@@ -56,6 +64,7 @@ pub async fn run(stage: &mut Option<Stage>, seed: u64) -> Outcome {
     let mut run = Run {
         stage,
         rng,
+        wicked: StdRng::seed_from_u64(seed ^ WICKED),
         payer,
         receiver,
         outcome: Outcome::default(),
@@ -67,6 +76,7 @@ pub async fn run(stage: &mut Option<Stage>, seed: u64) -> Outcome {
         kept: None,
         paid: 0,
         sent: Vec::new(),
+        last: None,
     };
     let from = run.stage.height().await + 1;
     // A reorganisation must not take what this schedule sends into blocks before its first.
@@ -197,6 +207,9 @@ impl Run<'_> {
 
     async fn act(&mut self) {
         let Some(channel) = self.channel.clone() else { return };
+        if self.wicked.gen_bool(0.25) {
+            self.cheat(&channel).await;
+        }
         match self.rng.gen_range(0..100) {
             0..40 => self.pay(&channel, true),
             40..46 => self.pay(&channel, false),
@@ -256,6 +269,85 @@ impl Run<'_> {
                 self.ask_dangerously(Side::Payer, "exit", &[&channel], 200);
             }
             _ => self.close(&channel).await,
+        }
+    }
+
+    /// The receiver, or an operator that helps nobody, tries something. Nothing may come of it.
+    async fn cheat(&mut self, channel: &str) {
+        match self.wicked.gen_range(0..4) {
+            0 | 1 => self.show_something_else(channel),
+            2 => {
+                self.outcome.fault("receiver closes at more than was signed");
+                if cheat::overclaim(&mut self.receiver, channel).await == Some(true) {
+                    self.outcome.wrong("the operator took a close at more than was signed");
+                }
+            }
+            _ => self.books_fault().await,
+        }
+    }
+
+    /// The receiver says that it refused the payment it has, and shows an update that is old, or said to be built on
+    /// another: the payer must not forget what it paid.
+    fn show_something_else(&mut self, channel: &str) {
+        let Some((id, amount)) = self.last.clone() else { return };
+        let mut shown = self.sent[self.wicked.gen_range(0..self.sent.len())].clone();
+        if self.wicked.gen_bool(0.7) {
+            let base = sats(self.wicked.gen_range(0..CAPACITY.end));
+            shown = cheat::on_another_base(self.sent.last().expect("the last"), base).expect("an update");
+        }
+        self.outcome.fault("receiver shows an old update, or one on another base");
+        self.ask(Side::Payer, "catch-up", &[&shown]);
+        self.learn_high();
+        let signed = self.ledger.signed;
+        // The app tries the same payment again.
+        let Some(again) = self.ask(Side::Payer, "pay", &[channel, &amount, &id]).done() else { return };
+        self.signed(&again[0]);
+        if self.ledger.signed > signed && !self.forgetful {
+            self.outcome.wrong(format!("{id} was paid twice: {signed} became {}", self.ledger.signed));
+        }
+    }
+
+    /// What only some flows ask for goes wrong.
+    async fn books_fault(&mut self) {
+        if self.operator_gone {
+            return;
+        }
+        const CALLS: [Call; 4] = [Call::GetVirtualTxs, Call::GetVtxoChain, Call::DeleteIntent, Call::GetSubscription];
+        let call = CALLS[self.wicked.gen_range(0..CALLS.len())];
+        let action = match self.wicked.gen_range(0..4) {
+            0 => Action::Drop,
+            1 => Action::AnswerError,
+            2 => Action::Garbage,
+            _ => Action::LoseAnswer,
+        };
+        let operator = self.stage.regtest().operator().await;
+        if call == Call::GetVirtualTxs && self.wicked.gen_bool(0.5) {
+            operator.faults().turn(Knob::WrongVirtualSignatures);
+        } else {
+            operator.faults().once(call, action);
+        }
+        drop(operator);
+        self.outcome.fault(format!("operator: {call:?}"));
+    }
+
+    /// Submits and never finalizes; then somebody who knows of it may finalize it with rubbish, after which only the chain
+    /// is left. `verb` is that of `side`, "close" or "refund".
+    pub async fn leave_unfinished(&mut self, side: Side, verb: &str, channel: &str) {
+        let submissions = async |stage: &Stage| stage.regtest().operator().await.faults().submissions();
+        let before = submissions(self.stage).await.len();
+        self.stage.regtest().operator().await.faults().always(Call::FinalizeTx, Action::Drop);
+        self.outcome.fault(format!("{verb} submitted, not finalized"));
+        self.ask(side, verb, &[channel]);
+        self.stage.regtest().operator().await.faults().clear();
+        let submitted = submissions(self.stage).await;
+        let Some(last) = submitted.last().filter(|_| submitted.len() > before) else { return };
+        if self.wicked.gen_bool(0.6) {
+            let ark: bitcoin::Psbt = last.signed_ark_tx.parse().expect("a transaction");
+            let txid = ark.unsigned_tx.compute_txid().to_string();
+            if cheat::poison(&self.payer.home.operator, &txid).await {
+                self.outcome.fault(format!("rubbish in FinalizeTx of a {verb}"));
+                self.note(format!("somebody finalizes the {verb} with rubbish"));
+            }
         }
     }
 
@@ -340,6 +432,7 @@ impl Run<'_> {
         match self.ask_dangerously(Side::Payer, "pay", &[channel, &amount.to_string(), &id], 12) {
             Answer::Done(fields) => {
                 if let [total, text] = fields.as_slice() {
+                    self.last = Some((id, amount.to_string()));
                     self.signed(total);
                     self.sent.push(text.clone());
                     if delivered {

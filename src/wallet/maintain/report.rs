@@ -6,7 +6,7 @@ use crate::channel::ChannelId;
 use crate::store::ChannelState;
 use crate::wallet::{ExitInfo, Settlement, WalletError};
 
-/// What a run of [`Wallet::maintain`] came to.
+/// What a run of [`maintain`](crate::wallet::Wallet::maintain) came to.
 #[derive(Debug)]
 pub struct MaintenanceReport {
     /// Flows that had been interrupted and have come to their end.
