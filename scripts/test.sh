@@ -40,6 +40,9 @@ apart() {
     fi
 }
 
+# They are put into a copy of the sources by `make mutants` only, and must not be forgotten until then.
+mutants() { for patch in tests/torture/mutants/*.patch; do git apply --check "$patch" || return 1; done; }
+
 step "what is needed" scripts/prepare.sh rust lint deny bitcoind kotlin swift strace
 BITCOIND=$(scripts/bitcoind.sh)
 export BITCOIND
@@ -47,6 +50,7 @@ step "formatting" cargo fmt --all --check
 step "bans, licences, sources, advisories" scripts/deny.sh
 step "lints" cargo clippy --workspace --all-targets -- -D warnings
 step "the test operator stands alone" apart
+step "the deliberate bugs of make mutants still apply" mutants
 step "the check of page sizes" scripts/page-size-test.sh
 step "page sizes of JNA" scripts/page-size-jna.sh
 # Tests start these as child processes.
