@@ -139,9 +139,8 @@ impl From<wallet::RestoreWarning> for RestoreWarning {
 /// A channel that comes back this way waits for its latest payment: as payer it pays only after the receiver's latest
 /// update was shown to [`Wallet::catch_up`] (or [`Wallet::pay_from_zero`]); as receiver it gets the latest update from
 /// the payer again, which counts whatever the deadlines say: it is what had been paid before, and pays for nothing new.
-/// The words alone need the operator; and a boarding address that is paid only after the restore is found by restoring
-/// again. A restore that was interrupted, or warns of a server that was away, is called again on the same file: it adds
-/// what is missing and takes nothing away.
+/// The words alone need the operator. A restore that was interrupted, or warns of a server that was away, is called again
+/// on the same file: it adds what is missing and takes nothing away.
 #[uniffi::export(default(backup = None, clock = None))]
 pub async fn restore_wallet(
     config: WalletConfig,

@@ -1,16 +1,20 @@
 //! Own addresses. A script is known to the store before anybody is told of it.
 
-use bitcoin::{Address, ScriptBuf};
+use bitcoin::{Address, ScriptBuf, XOnlyPublicKey};
 
 use super::error::Result;
 use super::keys::KeyUse;
 use super::{Wallet, WalletError};
 use crate::channel::script::default_vtxo;
-use crate::channel::{ArkAddress, OperatorInfo, Payout, TapTree};
+use crate::channel::{ArkAddress, Delay, OperatorInfo, Payout, TapTree};
 use crate::store::{Db, OwnScript, ScriptKind, StoreError};
 
 /// The script of the newest address that was shown.
 const ADDRESS_KEY: &str = "ark-address";
+
+/// The index of the boarding key. There is one address under each signer key of the operator: at a fixed index the words
+/// alone make it again, whether it has been paid yet or not.
+pub(super) const BOARDING_INDEX: u32 = 0;
 
 impl Wallet {
     /// The Ark address to be paid at: the newest one of this wallet, made at the first call.
@@ -46,11 +50,12 @@ impl Wallet {
     /// The on-chain address from which coins are settled into Ark.
     pub fn boarding_address(&self) -> Result<String> {
         let info = self.info()?;
-        let newest = self.store.read(|db| db.scripts(ScriptKind::Boarding))?.pop();
-        let own = match newest.filter(|own| own.operator == info.signer) {
+        let known = self.store.read(|db| db.scripts(ScriptKind::Boarding))?;
+        let own = match known.into_iter().rfind(|own| own.operator == info.signer) {
             Some(own) => own,
             None => self.store.write(|db| {
-                self.fresh_script(db, &info, ScriptKind::Boarding, KeyUse::Boarding, info.boarding_exit_delay)
+                let key = self.keys.keypair(KeyUse::Boarding, BOARDING_INDEX)?.xonly();
+                add_script(db, &info, ScriptKind::Boarding, BOARDING_INDEX, key, info.boarding_exit_delay)
             })?,
         };
         let address = Address::from_script(&own.script, info.network.to_bitcoin());
@@ -59,23 +64,9 @@ impl Wallet {
 
     /// A script for a VTXO that nothing else pays to.
     pub(super) fn fresh_vtxo(&self, db: &Db<'_>, info: &OperatorInfo) -> Result<OwnScript> {
-        self.fresh_script(db, info, ScriptKind::Vtxo, KeyUse::Vtxo, info.unilateral_exit_delay)
-    }
-
-    fn fresh_script(
-        &self,
-        db: &Db<'_>,
-        info: &OperatorInfo,
-        kind: ScriptKind,
-        key_use: KeyUse,
-        delay: crate::channel::Delay,
-    ) -> Result<OwnScript> {
         let key_index = db.next_key_index()?;
-        let key = self.keys.keypair(key_use, key_index)?.xonly();
-        let script = default_vtxo(key, info.signer, delay)?.script_pubkey();
-        let own = OwnScript { script, kind, key_index, operator: info.signer, delay: Some(delay) };
-        db.add_script(&own)?;
-        Ok(own)
+        let key = self.keys.keypair(KeyUse::Vtxo, key_index)?.xonly();
+        add_script(db, info, ScriptKind::Vtxo, key_index, key, info.unilateral_exit_delay)
     }
 
     /// An on-chain payout of our own at a fresh key.
@@ -111,4 +102,19 @@ impl Wallet {
     pub(super) fn own_script(&self, script: &ScriptBuf) -> Result<OwnScript> {
         self.store.read(|db| db.script(script))?.ok_or(Box::new(WalletError::NotFound))
     }
+}
+
+/// A script that `key` and the operator share.
+fn add_script(
+    db: &Db<'_>,
+    info: &OperatorInfo,
+    kind: ScriptKind,
+    key_index: u32,
+    key: XOnlyPublicKey,
+    delay: Delay,
+) -> Result<OwnScript> {
+    let script = default_vtxo(key, info.signer, delay)?.script_pubkey();
+    let own = OwnScript { script, kind, key_index, operator: info.signer, delay: Some(delay) };
+    db.add_script(&own)?;
+    Ok(own)
 }

@@ -12,8 +12,9 @@
 //! | `m/1120'/coin'/4'/i'` | co-signing batch trees |
 //! | `m/1120'/coin'/5'/0'` | encrypting static backups; no key of a coin or channel, and never a public one |
 //!
-//! `coin` is 0 on mainnet, 1 elsewhere. One counter serves all branches, so an index is used once; the on-chain wallet
-//! (account 1) has counters of its own, without gaps, so that a mnemonic alone finds its coins.
+//! `coin` is 0 on mainnet, 1 elsewhere. One counter serves all branches, so an index is used once; but boarding coins are
+//! at index 0 always, and the on-chain wallet (account 1) has counters of its own, without gaps, so that a mnemonic alone
+//! finds these coins.
 
 use bip39::Mnemonic;
 use bitcoin::bip32::{ChildNumber, Xpriv, Xpub};

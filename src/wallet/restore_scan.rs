@@ -1,7 +1,7 @@
 //! Finding a wallet's keys again: which of them the operator's books and the chain know.
 //!
-//! One counter numbers the keys of all uses, so a key that was seen says nothing of its neighbours: every use is tried at
-//! every index, up to a gap.
+//! One counter numbers the keys of VTXOs, channels and payouts, so a key that was seen says nothing of its neighbours:
+//! every use is tried at every index, up to a gap. Boarding keys have one index.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -9,6 +9,7 @@ use bitcoin::{ScriptBuf, XOnlyPublicKey};
 use futures_util::StreamExt;
 
 use super::WalletError;
+use super::address::BOARDING_INDEX;
 use super::error::Result;
 use super::keys::{KeyUse, Keys};
 use crate::chain::{Chain, Coin};
@@ -134,12 +135,14 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Boarding coins and payouts on chain: two questions an index, some at once.
+    /// Boarding coins, and payouts on chain: some questions at once.
     pub async fn chain(&self, chain: &Chain, found: &mut Found) -> Result<()> {
         let boarding = self.variants(ScriptKind::Boarding, self.info.boarding_exit_delay);
-        let known = self.known.iter().filter(|own| own.kind != ScriptKind::Vtxo).cloned().collect();
+        let boarding = self.own_scripts(ScriptKind::Boarding, BOARDING_INDEX, &boarding)?;
+        let known = self.known.iter().filter(|own| own.kind != ScriptKind::Vtxo);
+        let known: BTreeMap<_, _> = known.chain(&boarding).map(|own| (own.script.clone(), own.clone())).collect();
         let mut asked = 0;
-        self.ask_chain(chain, known, found, &mut asked).await?;
+        self.ask_chain(chain, known.values().cloned().collect(), found, &mut asked).await?;
         let mut index = 0;
         while index < found.used.max(self.given_out).saturating_add(GAP) {
             if asked >= MAX_CHAIN_SCRIPTS {
@@ -148,10 +151,9 @@ impl Scan<'_> {
             }
             let mut page = Vec::new();
             for index in index..index + PAGE {
-                page.extend(self.own_scripts(ScriptKind::Boarding, index, &boarding)?);
                 page.extend(self.own_scripts(ScriptKind::Chain, index, &[])?);
             }
-            page.retain(|own| !self.known.iter().any(|known| known.script == own.script));
+            page.retain(|own| !known.contains_key(&own.script));
             self.ask_chain(chain, page, found, &mut asked).await?;
             index += PAGE;
         }
@@ -194,6 +196,13 @@ impl Scan<'_> {
             for own in self.own_scripts(ScriptKind::Vtxo, index, &today)? {
                 found.scripts.insert(own.script.clone(), own);
             }
+        }
+        for own in self.own_scripts(
+            ScriptKind::Boarding,
+            BOARDING_INDEX,
+            &[(self.info.signer, self.info.boarding_exit_delay)],
+        )? {
+            found.scripts.insert(own.script.clone(), own);
         }
         found.scripts.extend(self.known.iter().map(|own| (own.script.clone(), own.clone())));
         Ok(next)

@@ -4,7 +4,7 @@ use bitcoin::TxOut;
 use bitcoin::secp256k1::SecretKey;
 use regtest::operator::settings::DeprecatedSigner;
 use regtest::operator::{Knob, Unit};
-use virtual_channels::channel::ChannelError;
+use virtual_channels::channel::{ChannelError, Invite};
 use virtual_channels::wallet::{FundingChoice, InviteRequest, RestoreWarning, Wallet, WalletError};
 
 use crate::lost::{assert_all_new, assert_not_surprised, lose, new_phone, restore, total};
@@ -71,21 +71,44 @@ async fn coins_behind_a_long_gap() {
     assert_eq!(total(&report.vtxos), sats(5_000));
 }
 
-/// The same for coins on chain: at a boarding address, and at one of the fee wallet.
+/// The same for payouts on chain, which claims of exits pay.
 #[tokio::test(flavor = "multi_thread")]
-async fn coins_on_chain_behind_a_long_gap() {
+async fn payouts_behind_a_long_gap() {
     let world = World::start(Unit::Blocks).await;
     let me = world.wallet("me").await;
-    for _ in 0..40 {
-        me.create_invite(&InviteRequest::default()).unwrap();
+    for amount in [7_000, 8_000] {
+        let invites: Vec<Invite> = (0..40).map(|_| me.create_invite(&InviteRequest::default()).unwrap()).collect();
+        let output = TxOut { value: sats(amount), script_pubkey: invites[39].receiver.chain_payout.script() };
+        world.regtest.node().pay(&[output]).await.unwrap();
+        world.mine(1).await;
     }
-    pay_on_chain(&world, &me.onchain_address().unwrap(), 7_000).await;
-    for _ in 0..40 {
-        me.create_invite(&InviteRequest::default()).unwrap();
-    }
-    pay_on_chain(&world, &me.boarding_address().unwrap(), 20_000).await;
     let (_, report) = lose(&world, "me", me, None).await;
-    assert_eq!((report.onchain.confirmed, total(&report.boarding)), (sats(7_000), sats(20_000)));
+    assert_eq!(report.onchain.confirmed, sats(15_000));
+}
+
+/// A boarding address is the same again, whatever else was given out before it; so is one that is paid only then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_boarding_address_behind_a_long_gap() {
+    let world = World::start(Unit::Blocks).await;
+    for (name, paid_before) in [("one", true), ("other", false)] {
+        let me = world.wallet(name).await;
+        for _ in 0..120 {
+            me.create_invite(&InviteRequest::default()).unwrap();
+        }
+        let address = me.boarding_address().unwrap();
+        if paid_before {
+            pay_on_chain(&world, &address, 20_000).await;
+        }
+        let (me, report) = lose(&world, name, me, None).await;
+        assert_eq!(total(&report.boarding), sats(if paid_before { 20_000 } else { 0 }));
+        if !paid_before {
+            pay_on_chain(&world, &address, 20_000).await;
+        }
+        assert_eq!(me.balance().await.unwrap().boarding, sats(20_000));
+        assert_eq!(me.boarding_address().unwrap(), address);
+        world.settle(&me).await;
+        assert_eq!(me.balance().await.unwrap().settled, sats(20_000));
+    }
 }
 
 /// A withdrawal to an own address, and a payout of an exit, are BIP86 outputs at an index of the same counter.
