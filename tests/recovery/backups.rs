@@ -3,7 +3,7 @@
 
 use bitcoin::Txid;
 use bitcoin::hashes::Hash;
-use regtest::operator::{Action, Call, Claim, Unit, wire};
+use regtest::operator::{Action, Call, Claim, Knob, Unit, wire};
 use virtual_channels::channel::{ArkAddress, ChannelError, ChannelId, Invite, Network, UpdateMessage};
 use virtual_channels::store::{ChannelState, StoreError};
 use virtual_channels::wallet::{FundingChoice, InviteRequest, ProposeRequest, RestoreWarning, Wallet, WalletError};
@@ -373,6 +373,36 @@ async fn made_of_a_damaged_file() {
     let (receiver, report) = lose(&world, "receiver", receiver, Some(&backup)).await;
     assert_eq!((report.channels.as_slice(), report.warnings.as_slice()), ([sound].as_slice(), [].as_slice()));
     assert_eq!(receiver.recover_channel(&payer.describe_channel(&damaged).unwrap()).await.unwrap(), damaged);
+}
+
+/// The backup was made of a file in which the branch was damaged: the operator has it, once it shows the true one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_that_the_backup_lacks() {
+    let (world, payer, _, id) = opened(Unit::Blocks).await;
+    let file = rusqlite::Connection::open(world.path("payer")).unwrap();
+    assert!(file.execute("UPDATE branches SET data = x'ff'", []).unwrap() > 0);
+    drop(file);
+    let backup = payer.backup().unwrap();
+    world.regtest.operator().await.faults().turn(Knob::WrongVirtualSignatures);
+    let (payer, report) = lose(&world, "payer", payer, Some(&backup)).await;
+    let [RestoreWarning::ChannelNotSeen { channel_id, .. }, RestoreWarning::BranchMissing { .. }] =
+        &report.warnings[..]
+    else {
+        panic!("{:?}", report.warnings);
+    };
+    assert_eq!(*channel_id, id);
+    assert!(payer.exit_quote(&id, None).await.is_err());
+    world.regtest.operator().await.faults().clear();
+    assert_eq!(payer.maintain().await.unwrap().kept, 2);
+    world.regtest.stop_operator().await;
+    payer.exit_quote(&id, None).await.unwrap();
+    payer.close().unwrap();
+
+    world.regtest.start_operator().await.unwrap();
+    let (payer, report) = restore(&world, "payer", "newer", Some(&backup)).await.unwrap();
+    assert_eq!(report.warnings, []);
+    world.regtest.stop_operator().await;
+    payer.exit_quote(&id, None).await.unwrap();
 }
 
 /// The branches in the file are damaged, and the operator is gone: the backup has them.
