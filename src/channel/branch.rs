@@ -4,6 +4,7 @@
 //! output of the branch or of a commitment transaction, and every signature is verified.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use bitcoin::secp256k1::PublicKey;
 use bitcoin::sighash::{Prevouts, SighashCache};
@@ -28,8 +29,9 @@ const MAX_WEIGHT: u64 = 40_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BranchNode {
     pub tx: Transaction,
-    /// Keys that co-signed, for nodes of a batch tree; empty for checkpoints and ark transactions.
-    pub cosigners: Vec<PublicKey>,
+    /// Keys that co-signed, for nodes of a batch tree; empty for checkpoints and ark transactions. Branches of one batch may
+    /// share them: there can be a thousand.
+    pub cosigners: Arc<[PublicKey]>,
 }
 
 /// Parents before children; the last transaction holds the VTXO.

@@ -162,7 +162,8 @@ impl Wallet {
     /// payments do not change it. About 3 kB for the first channel, 1 to 2 for each more.
     ///
     /// Of a damaged file everything is saved that can be read, and the log says what is left out: an older backup may have
-    /// it. Two are restored one after the other, into the same file.
+    /// it. Two are restored one after the other, into the same file. What would not fit into 8 MiB, thousands of channels, is
+    /// an error: each channel has a backup of its own then ([`Wallet::channel_backup`]).
     pub async fn backup(&self) -> Result<String, WalletError> {
         self.local(|wallet| Ok(wallet.backup()?)).await
     }

@@ -117,7 +117,7 @@ pub(super) fn assemble(target: OutPoint, psbts: Vec<Psbt>) -> Result<Branch, Ope
     let mut nodes: HashMap<Txid, BranchNode> = HashMap::new();
     for psbt in psbts {
         let txid = psbt.unsigned_tx.compute_txid();
-        let cosigners = node::cosigners(&psbt)?;
+        let cosigners = node::cosigners(&psbt)?.into();
         nodes.insert(txid, BranchNode { tx: node::with_witnesses(psbt), cosigners });
     }
     if !nodes.contains_key(&target.txid) {

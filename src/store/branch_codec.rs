@@ -86,8 +86,10 @@ mod tests {
                 script_pubkey: ScriptBuf::from_bytes(vec![0x51; 34]),
             }],
         };
-        let nodes =
-            vec![BranchNode { tx: tx(5000), cosigners: keys.to_vec() }, BranchNode { tx: tx(4000), cosigners: vec![] }];
+        let nodes = vec![
+            BranchNode { tx: tx(5000), cosigners: keys.into() },
+            BranchNode { tx: tx(4000), cosigners: [].into() },
+        ];
         Branch { nodes }
     }
 
@@ -104,7 +106,7 @@ mod tests {
         long.nodes = vec![branch().nodes[0].clone(); MAX_NODES + 1];
         assert!(encode(&long).is_err());
         let mut crowded = branch();
-        crowded.nodes[0].cosigners = vec![branch().nodes[0].cosigners[0]; MAX_COSIGNERS + 1];
+        crowded.nodes[0].cosigners = vec![branch().nodes[0].cosigners[0]; MAX_COSIGNERS + 1].into();
         assert!(encode(&crowded).is_err());
     }
 

@@ -1,7 +1,9 @@
 //! Exporting the static backup ([`crate::channel::backup`]): everything, or one channel.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use bitcoin::secp256k1::PublicKey;
 use bitcoin::{OutPoint, ScriptBuf};
 use secp256k1::rand::RngCore;
 use secp256k1::rand::rngs::OsRng;
@@ -18,9 +20,7 @@ use crate::channel::backup::{self, BackupScript, ChannelBackup, SALT, ScriptUse,
 use crate::channel::branch::Branch;
 use crate::channel::{Authorisation, ChannelId, ChannelTerms, Offer};
 use crate::log::note;
-use crate::store::{
-    ChannelRow, ChannelState, Db, Flow, FlowKind, FundingKind, OwnScript, Role, ScriptKind, StoreError,
-};
+use crate::store::{ChannelRow, ChannelState, Db, Flow, FlowKind, FundingKind, OwnScript, Role, ScriptKind};
 
 impl Wallet {
     /// The static backup of the whole wallet, encrypted with a key from the mnemonic, as text: all channels that have not
@@ -28,11 +28,12 @@ impl Wallet {
     /// somewhere else after every opening; payments do not change it. About 3 kB for the first channel, 1 to 2 for each more.
     ///
     /// Of a damaged file everything is saved that can be read, and the log says what is left out: an older backup may have
-    /// it. Two are restored one after the other, into the same file.
+    /// it. Two are restored one after the other, into the same file. What would not fit into 8 MiB, thousands of channels, is
+    /// an error: each channel has a backup of its own then ([`Wallet::channel_backup`]).
     pub fn backup(&self) -> Result<String> {
         // First: what is stored as a channel meanwhile is in it twice, and not missing.
         let offchain = self.offchain_openings()?;
-        self.sealed(true, |db| {
+        self.sealed(true, |db, shared| {
             let (mut rows, damaged) = db.sound_channels()?;
             if damaged > 0 {
                 note!(Error, "{damaged} channels that are left out of the backup: their rows are damaged");
@@ -43,7 +44,7 @@ impl Wallet {
                 scripts.extend(db.scripts(kind)?);
             }
             let openings = batch_openings(db)?.into_iter().chain(offchain).collect();
-            Ok(Picked { rows, scripts, openings, branches: own_branches(db)? })
+            Ok(Picked { rows, scripts, openings, branches: own_branches(db, shared)? })
         })
     }
 
@@ -68,7 +69,7 @@ impl Wallet {
     /// The static backup of one channel, with the scripts this wallet is paid to in it: small enough for a file beside a
     /// receipt. Restoring takes it in place of the whole.
     pub fn channel_backup(&self, id: &ChannelId) -> Result<String> {
-        self.sealed(false, |db| {
+        self.sealed(false, |db, _| {
             let row = db.channel(id)?.ok_or(WalletError::NotFound)?;
             let terms = ChannelTerms::from_canonical(&row.record.terms)?;
             let own = match row.record.role {
@@ -84,10 +85,11 @@ impl Wallet {
     }
 
     /// What `choose` picks, together with what every backup holds.
-    fn sealed(&self, whole: bool, choose: impl FnOnce(&Db<'_>) -> Result<Picked>) -> Result<String> {
+    fn sealed(&self, whole: bool, choose: impl FnOnce(&Db<'_>, &mut Shared) -> Result<Picked>) -> Result<String> {
         let info = self.info()?;
         let backup = self.store.read(|db| {
-            let Picked { rows, scripts, openings, branches } = choose(db)?;
+            let mut shared = Shared::default();
+            let Picked { rows, scripts, openings, branches } = choose(db, &mut shared)?;
             let operator = db.binding()?.map_or(info.signer, |binding| binding.operator);
             Ok::<_, Box<WalletError>>(StaticBackup {
                 network: self.config.network,
@@ -98,7 +100,7 @@ impl Wallet {
                 whole,
                 batch_expiry: db.batch_expiry()?,
                 scripts: scripts.iter().map(script_backup).collect(),
-                channels: channel_backups(db, rows, whole)?,
+                channels: channel_backups(db, rows, whole, &mut shared)?,
                 openings,
                 branches,
             })
@@ -106,6 +108,23 @@ impl Wallet {
         let mut salt = [0; SALT];
         OsRng.fill_bytes(&mut salt);
         Ok(backup::seal(&*self.keys.backup_key()?, salt, backup.encode()?)?)
+    }
+}
+
+/// Co-signers of the branches so far: those of one batch have the same, up to a thousand in each transaction.
+#[derive(Default)]
+struct Shared(HashSet<Arc<[PublicKey]>>);
+
+impl Shared {
+    fn branch(&mut self, mut branch: Branch) -> Branch {
+        for node in &mut branch.nodes {
+            if let Some(known) = self.0.get(&node.cosigners) {
+                node.cosigners = known.clone();
+            } else {
+                self.0.insert(node.cosigners.clone());
+            }
+        }
+        branch
     }
 }
 
@@ -138,7 +157,7 @@ fn readable<T>(flow: &Flow, read: Result<T>) -> Option<T> {
 }
 
 /// The branches of own VTXOs that are not gone for good, as far as is known.
-fn own_branches(db: &Db<'_>) -> Result<Vec<(OutPoint, Branch)>> {
+fn own_branches(db: &Db<'_>, shared: &mut Shared) -> Result<Vec<(OutPoint, Branch)>> {
     let done = gone_for_good(db)?;
     let own: HashSet<ScriptBuf> = db.scripts(ScriptKind::Vtxo)?.into_iter().map(|own| own.script).collect();
     let mut branches = Vec::new();
@@ -146,24 +165,16 @@ fn own_branches(db: &Db<'_>) -> Result<Vec<(OutPoint, Branch)>> {
         if done.contains(&outpoint) || was_left(db, &outpoint)? {
             continue;
         }
-        let Some(branch) = undamaged(db.branch(&outpoint))? else { continue };
+        let Some(branch) = db.sound_branch(&outpoint)? else { continue };
         let pays_us = branch
             .leaf()
             .and_then(|tx| tx.output.get(outpoint.vout as usize))
             .is_some_and(|output| own.contains(&output.script_pubkey));
         if pays_us {
-            branches.push((outpoint, branch));
+            branches.push((outpoint, shared.branch(branch)));
         }
     }
     Ok(branches)
-}
-
-/// One damaged branch must not keep everything else from being saved; the operator has another.
-fn undamaged<T>(read: std::result::Result<Option<T>, StoreError>) -> Result<Option<T>> {
-    match read {
-        Err(StoreError::Corrupt { .. }) => Ok(None),
-        other => Ok(other?),
-    }
 }
 
 fn script_backup(own: &OwnScript) -> BackupScript {
@@ -176,11 +187,11 @@ fn script_backup(own: &OwnScript) -> BackupScript {
 }
 
 /// Of many, one that cannot be read must not keep the others from being saved.
-fn channel_backups(db: &Db<'_>, rows: Vec<ChannelRow>, whole: bool) -> Result<Vec<ChannelBackup>> {
+fn channel_backups(db: &Db<'_>, rows: Vec<ChannelRow>, whole: bool, shared: &mut Shared) -> Result<Vec<ChannelBackup>> {
     let mut backups = Vec::new();
     for row in rows {
         let id = row.record.id;
-        match channel_backup(db, row) {
+        match channel_backup(db, row, shared) {
             Err(error) if whole && matches!(*error, WalletError::Channel(_)) => {
                 note!(Error, "channel {id} is left out of the backup: {error}");
             }
@@ -190,7 +201,7 @@ fn channel_backups(db: &Db<'_>, rows: Vec<ChannelRow>, whole: bool) -> Result<Ve
     Ok(backups)
 }
 
-fn channel_backup(db: &Db<'_>, row: ChannelRow) -> Result<ChannelBackup> {
+fn channel_backup(db: &Db<'_>, row: ChannelRow, shared: &mut Shared) -> Result<ChannelBackup> {
     let record = row.record;
     Ok(ChannelBackup {
         is_payer: record.role == Role::Payer,
@@ -206,6 +217,6 @@ fn channel_backup(db: &Db<'_>, row: ChannelRow) -> Result<ChannelBackup> {
         levels: record.levels,
         created_at: record.created_at,
         authorisation: row.authorisation.map(|bytes| Authorisation::from_bytes(&bytes)).transpose()?,
-        branch: undamaged(db.branch(&record.funding))?.unwrap_or_default(),
+        branch: db.sound_branch(&record.funding)?.map(|branch| shared.branch(branch)).unwrap_or_default(),
     })
 }

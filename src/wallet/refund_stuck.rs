@@ -43,7 +43,7 @@ impl Wallet {
         };
         self.store.write(|db| {
             let mut branch = db.branch(&old.channel.funding)?.ok_or(WalletError::NotFound)?;
-            branch.nodes.extend(transactions.into_iter().map(|tx| BranchNode { tx, cosigners: Vec::new() }));
+            branch.nodes.extend(transactions.into_iter().map(|tx| BranchNode { tx, cosigners: [].into() }));
             for outpoint in [Some(funding), change].into_iter().flatten() {
                 db.put_branch(&outpoint, &branch)?;
             }

@@ -60,7 +60,7 @@ impl World {
         let value = outputs.iter().map(|output| output.value).sum();
         let mut tx = version3(absolute::LockTime::ZERO, vec![unsigned_input(parent, Sequence::MAX)], outputs);
         self.sign_tree(&mut tx, value);
-        BranchNode { tx, cosigners: vec![self.cosigner.public_key()] }
+        BranchNode { tx, cosigners: [self.cosigner.public_key()].into() }
     }
 
     fn sign_tree(&self, tx: &mut Transaction, value: Amount) {
@@ -107,7 +107,7 @@ impl World {
         let output = tx.output[0].clone();
         self.sign_leaf(&mut ark, &output, &leaf);
         self.sign_leaf(&mut tx, &prevout, &vtxo_leaf);
-        let node = |tx| BranchNode { tx, cosigners: Vec::new() };
+        let node = |tx| BranchNode { tx, cosigners: [].into() };
         Branch { nodes: vec![tree, node(tx), node(ark)] }
     }
 
@@ -254,7 +254,7 @@ fn a_tree_below_an_offchain_transaction() {
 fn a_key_path_spend_that_names_no_cosigners() {
     let world = World::new();
     let mut node = world.tree_node(world.root, vec![world.channel_output(), anchor()]);
-    node.cosigners.clear();
+    node.cosigners = [].into();
     let txid = node.tx.compute_txid();
     let what = format!("{txid} spends a commitment transaction without cosigners");
     assert_eq!(world.verify(&Branch { nodes: vec![node] }), Err(ChannelError::InvalidBranch { what }));
@@ -266,7 +266,7 @@ fn a_key_path_spend_that_names_no_cosigners() {
     let mut second = world.tree_node(parent, vec![world.channel_output(), anchor()]);
     let branch = Branch { nodes: vec![first.clone(), second.clone()] };
     assert_eq!(world.verify(&branch).unwrap().levels, 2);
-    second.cosigners.clear();
+    second.cosigners = [].into();
     world.refused(&Branch { nodes: vec![first, second] }, 1, "an input is not signed");
 }
 
@@ -276,13 +276,13 @@ fn wrong_sweep_leaf_or_cosigners() {
     let good = Branch { nodes: vec![world.tree_node(world.root, vec![world.channel_output(), anchor()])] };
     let what = "its input is not its cosigners' key with the operator's sweep leaf";
     let mut branch = good.clone();
-    branch.nodes[0].cosigners = vec![world.pair.payer.public_key()];
+    branch.nodes[0].cosigners = [world.pair.payer.public_key()].into();
     world.refused(&branch, 0, what);
     let mut branch = good.clone();
-    branch.nodes[0].cosigners.push(world.pair.payer.public_key());
+    branch.nodes[0].cosigners = [&branch.nodes[0].cosigners[..], &[world.pair.payer.public_key()]].concat().into();
     world.refused(&branch, 0, what);
     let mut branch = good.clone();
-    branch.nodes[0].cosigners = vec![world.pair.payer.public_key(); 1_025];
+    branch.nodes[0].cosigners = vec![world.pair.payer.public_key(); 1_025].into();
     let what = "1025 cosigners".to_string();
     assert_eq!(world.verify(&branch), Err(ChannelError::InvalidBranch { what }));
 }

@@ -1,6 +1,7 @@
 //! Branches out of recorded batches: complete ones pass, anything changed in them does not.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bitcoin::hex::FromHex;
 use bitcoin::secp256k1::PublicKey;
@@ -75,7 +76,7 @@ fn many(name: &str) -> Case {
             let psbt = recorded::psbt(&event["tx"]);
             let signature = &signatures[psbt.unsigned_tx.compute_txid().to_string().as_str()];
             let witness = Witness::from_slice(&[signature]);
-            BranchNode { cosigners: cosigners(&psbt), tx: with_witnesses(psbt.unsigned_tx, vec![witness]) }
+            BranchNode { cosigners: cosigners(&psbt).into(), tx: with_witnesses(psbt.unsigned_tx, vec![witness]) }
         })
         .collect();
     let commitment = recorded::psbt(&of("batchFinalization").next().unwrap()["commitmentTx"]).unsigned_tx;
@@ -130,7 +131,7 @@ fn preconfirmed() -> Case {
             Some(signature) => Witness::from_slice(&[signature.serialize()]),
             None => leaf_witness(psbt, 0),
         };
-        BranchNode { cosigners, tx: with_witnesses(psbt.unsigned_tx.clone(), vec![witness]) }
+        BranchNode { cosigners: cosigners.into(), tx: with_witnesses(psbt.unsigned_tx.clone(), vec![witness]) }
     };
     let mut nodes: Vec<BranchNode> = psbts.iter().map(node).collect();
     // Parents first.
@@ -206,7 +207,7 @@ fn branches_that_bitcoin_core_accepted_have_our_tree_outputs() {
             let case = Case {
                 expected: accepted.output[0].clone(),
                 commitment_outputs: HashMap::from([(accepted.input[0].previous_output, root)]),
-                branch: Branch { nodes: vec![BranchNode { tx: accepted, cosigners }] },
+                branch: Branch { nodes: vec![BranchNode { tx: accepted, cosigners: cosigners.into() }] },
                 forfeit_key,
                 expiry,
                 target,
@@ -226,7 +227,7 @@ fn both_sides_co_signed_every_node() {
             assert!(branch.cosigned_by(&key));
             // One node without it is enough for the others to sign another tree.
             let others = branch.nodes[2].cosigners.clone();
-            branch.nodes[2].cosigners.retain(|cosigner| *cosigner != key);
+            branch.nodes[2].cosigners = others.iter().copied().filter(|cosigner| *cosigner != key).collect();
             assert!(!branch.cosigned_by(&key));
             branch.nodes[2].cosigners = others;
         }
@@ -252,7 +253,7 @@ fn one_bit_changed_anywhere_is_refused() {
                     let mut bytes = cosigner.serialize();
                     bytes[bit / 8] ^= 1 << (bit % 8);
                     let Ok(key) = PublicKey::from_slice(&bytes) else { continue };
-                    case.refused(|branch| branch.nodes[index].cosigners[position] = key);
+                    case.refused(|branch| Arc::make_mut(&mut branch.nodes[index].cosigners)[position] = key);
                 }
             }
         }
@@ -266,9 +267,10 @@ fn missing_reordered_and_foreign_transactions_are_refused() {
             case.refused(|branch| drop(branch.nodes.remove(index)));
             case.refused(|branch| branch.nodes[index].tx.input[0].witness.clear());
             if !case.branch.nodes[index].cosigners.is_empty() {
-                case.refused(|branch| branch.nodes[index].cosigners.truncate(1));
-                let again = case.branch.nodes[index].cosigners[0];
-                case.refused(|branch| branch.nodes[index].cosigners.push(again));
+                case.refused(|branch| branch.nodes[index].cosigners = branch.nodes[index].cosigners[..1].into());
+                let own = &case.branch.nodes[index].cosigners;
+                let once_more: Arc<[PublicKey]> = own.iter().chain(own.first()).copied().collect();
+                case.refused(|branch| branch.nodes[index].cosigners = once_more.clone());
             }
         }
         case.refused(|branch| branch.nodes.reverse());
@@ -313,14 +315,14 @@ fn a_tree_without_cosigners_is_refused() {
     for case in cases() {
         let root = case.branch.nodes[0].tx.compute_txid();
         let mut branch = case.branch.clone();
-        branch.nodes[0].cosigners.clear();
+        branch.nodes[0].cosigners = [].into();
         let what = format!("{root} spends a commitment transaction without cosigners");
         assert_eq!(case.verify(&branch), Err(ChannelError::InvalidBranch { what }));
     }
     let case = many("batch-seconds");
     let second = case.branch.nodes[1].tx.compute_txid();
     let mut branch = case.branch.clone();
-    branch.nodes[1].cosigners.clear();
+    branch.nodes[1].cosigners = [].into();
     let what = format!("{second}: an input is not signed");
     assert_eq!(case.verify(&branch), Err(ChannelError::InvalidBranch { what }));
 }

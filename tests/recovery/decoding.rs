@@ -1,5 +1,7 @@
 //! Anything at all into the decoder of backups: no panic, bounded memory, and what is read can be written and read again.
 
+use std::sync::Arc;
+
 use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Witness};
@@ -175,8 +177,8 @@ fn branches_that_would_fill_the_memory() {
     let fits = many(5).encode().unwrap();
     assert!(fits.len() < 60_000 && StaticBackup::decode(&fits).is_ok());
     // What could not be read back is not written.
-    let refused = many(80).encode();
-    let limit = 17 * MAX_BYTES;
+    let refused = many(40).encode();
+    let limit = 8 * MAX_BYTES;
     assert!(
         matches!(refused, Err(ChannelError::TooLarge { size, limit: at }) if size > at && at == limit),
         "{refused:?}"
@@ -184,6 +186,41 @@ fn branches_that_would_fill_the_memory() {
     let text = FeePrograms { offchain_input: "0".repeat(300_000), ..FeePrograms::default() };
     let unreadable = StaticBackup { info: OperatorInfo { fees: text, ..backup().info }, ..backup() };
     assert_eq!(unreadable.encode(), Err(ChannelError::Malformed { what: "backup" }));
+}
+
+/// Thousands of channels from large batches: each of a thousand co-signers, all of whom are in each level's transaction or
+/// in one beside it.
+#[test]
+fn channels_from_large_batches() {
+    let mut large = backup();
+    let pattern = large.channels[0].clone();
+    let level = |batch: u64, level: u64| node(10_000 + 20 * batch + level, 1_000 >> level, 34);
+    let batches: Vec<Vec<BranchNode>> = (0..3).map(|batch| (0..10).map(|at| level(batch, at)).collect()).collect();
+    large.channels = (0..3_000)
+        .map(|number| {
+            let mut nodes = batches[number as usize % 3].clone();
+            nodes.push(node(50_000 + number, 1, 34));
+            ChannelBackup { funding: outpoint(&mut rng(number)), branch: Branch { nodes }, ..pattern.clone() }
+        })
+        .collect();
+    let bytes = large.encode().unwrap();
+    assert!(bytes.len() < 3_500_000, "{}", bytes.len());
+    let read = StaticBackup::decode(&bytes).unwrap();
+    assert!(read == large, "it comes back the same");
+    let [first, other] = [0, 3].map(|at| &read.channels[at].branch.nodes[0].cosigners);
+    assert!(Arc::ptr_eq(first, other), "not a thousand keys for every channel");
+}
+
+/// A few bytes that name the same co-signers again and again do not fill the memory either.
+#[test]
+fn co_signers_that_would_fill_the_memory() {
+    let key = node(1, 1, 34).cosigners[0];
+    let crowd: Vec<BranchNode> =
+        (0..1_100).map(|n| BranchNode { cosigners: vec![key; 1_024].into(), ..node(n, 0, 34) }).collect();
+    let branches =
+        crowd.chunks(50).enumerate().map(|(n, nodes)| (outpoint(&mut rng(n as u64)), Branch { nodes: nodes.to_vec() }));
+    let refused = StaticBackup { branches: branches.collect(), ..backup() }.encode();
+    assert!(matches!(refused, Err(ChannelError::TooLarge { .. })), "{:?}", refused.map(|bytes| bytes.len()));
 }
 
 /// What the largest answers of an operator leave in a backup.

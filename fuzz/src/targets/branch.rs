@@ -80,7 +80,7 @@ fn raw(input: &mut Input<'_>) -> bool {
         let set = input.byte();
         let Ok(tx) = consensus::deserialize::<Transaction>(input.piece()) else { continue };
         let cosigners = if set == 0 { Vec::new() } else { parties.cosigners(set) };
-        branch.nodes.push(BranchNode { tx, cosigners });
+        branch.nodes.push(BranchNode { tx, cosigners: cosigners.into() });
     }
     let Some(leaf) = branch.leaf() else { return false };
     let Some(expected) = leaf.output.first().cloned() else { return false };
@@ -166,7 +166,7 @@ impl Plan {
         // The first output is the last one made: what the next transaction spends, if nothing else is said.
         made.reverse();
         self.outputs.extend(made);
-        self.nodes.push(BranchNode { tx, cosigners });
+        self.nodes.push(BranchNode { tx, cosigners: cosigners.into() });
     }
 
     /// An output made so far, counted from the last.
@@ -215,7 +215,7 @@ fn damage(nodes: &mut Vec<BranchNode>, [what, one, other]: [u8; 3]) {
                 input.witness = items.into();
             }
         }
-        205 => nodes[at].cosigners.clear(),
+        205 => nodes[at].cosigners = [].into(),
         _ => {}
     }
 }

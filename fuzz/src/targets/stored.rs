@@ -136,7 +136,7 @@ pub fn a_branch() -> Branch {
     let mut tx = pair.channel.unilateral_refund();
     tx.input[0].witness = bitcoin::Witness::from_slice(&[[7; 64]]);
     let other = pair.channel.exit_update(pair.channel.terms.capacity).expect("an exit");
-    let nodes = vec![BranchNode { tx, cosigners: keys.to_vec() }, BranchNode { tx: other, cosigners: Vec::new() }];
+    let nodes = vec![BranchNode { tx, cosigners: keys.into() }, BranchNode { tx: other, cosigners: [].into() }];
     Branch { nodes }
 }
 

@@ -13,8 +13,8 @@ use super::{BackupScript, ChannelBackup, MAX_BYTES, ScriptUse, StaticBackup};
 use crate::channel::branch::{Branch, BranchNode, MAX_NODES};
 use crate::channel::{Authorisation, ChannelError, ChannelTerms, Delay, Message, Network};
 
-/// The most channels in a backup.
-pub const MAX_CHANNELS: usize = 10_000;
+/// The most channels in a backup: what fills it, since each takes more than a hundred bytes.
+pub const MAX_CHANNELS: usize = MAX_BYTES / 100;
 
 /// The most own scripts in a backup: what fills it, since each takes eleven bytes.
 pub const MAX_SCRIPTS: usize = MAX_BYTES / 11;
@@ -25,9 +25,9 @@ const VERSION: u8 = 1;
 /// hundred former signers, four fee programs.
 const MAX_PART: usize = 256 * 1024;
 
-/// Branches share transactions: so many bytes they may take all together once they are apart. That is enough for a
-/// thousand channels from batches of a thousand co-signers.
-const MAX_APART: usize = 17 * MAX_BYTES;
+/// Branches share transactions, and these share keys: so many bytes they may take all together once they are apart.
+/// Co-signers stay together.
+const MAX_APART: usize = 8 * MAX_BYTES;
 
 fn malformed() -> ChannelError {
     ChannelError::Malformed { what: "backup" }
@@ -75,7 +75,7 @@ pub(super) fn encode(backup: &StaticBackup) -> Result<Vec<u8>, ChannelError> {
         for node in &branch.nodes {
             let mut written = serialize(&node.tx);
             count(&mut written, node.cosigners.len());
-            for key in &node.cosigners {
+            for key in node.cosigners.iter() {
                 count(&mut written, keys.place(*key));
             }
             count(&mut bytes, nodes.place(written));
@@ -221,22 +221,28 @@ impl<'a> Reader<'a> {
 }
 
 /// The transactions of all branches, and how much they have taken so far.
+#[derive(Default)]
 struct Nodes {
     nodes: Vec<BranchNode>,
     taken: usize,
 }
 
 impl Nodes {
+    fn take(&mut self, bytes: usize) -> Result<(), ChannelError> {
+        self.taken = self.taken.saturating_add(bytes);
+        match self.taken {
+            0..=MAX_APART => Ok(()),
+            size => Err(ChannelError::TooLarge { size, limit: MAX_APART }),
+        }
+    }
+
     fn branch(&mut self, reader: &mut Reader<'_>) -> Result<Branch, ChannelError> {
         let places = reader.list(MAX_NODES, |reader| reader.count(usize::MAX))?;
         let mut nodes = Vec::with_capacity(places.len());
         for place in places {
-            let node = self.nodes.get(place).ok_or_else(malformed)?;
-            self.taken = self.taken.saturating_add(node.tx.total_size() + node.cosigners.len() * 64);
-            if self.taken > MAX_APART {
-                return Err(ChannelError::TooLarge { size: self.taken, limit: MAX_APART });
-            }
-            nodes.push(node.clone());
+            let node = self.nodes.get(place).ok_or_else(malformed)?.clone();
+            self.take(node.tx.total_size())?;
+            nodes.push(node);
         }
         Ok(Branch { nodes })
     }
@@ -265,13 +271,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<StaticBackup, ChannelError> {
     let operators = reader.list(MAX_SCRIPTS, Reader::xonly)?;
     let keys = reader
         .list(MAX_BYTES, |reader| PublicKey::from_slice(reader.take(33)?).map_err(|_| ChannelError::InvalidKey))?;
-    let nodes = reader.list(MAX_BYTES, |reader| {
+    let mut nodes = Nodes::default();
+    nodes.nodes = reader.list(MAX_BYTES, |reader| {
         let tx = reader.transaction()?;
         let cosigners =
             reader.list(1024, |reader| keys.get(reader.count(usize::MAX)?).copied().ok_or_else(malformed))?;
-        Ok(BranchNode { tx, cosigners })
+        nodes.take(cosigners.len() * size_of::<PublicKey>())?;
+        Ok(BranchNode { tx, cosigners: cosigners.into() })
     })?;
-    let mut nodes = Nodes { nodes, taken: 0 };
     let scripts = reader.list(MAX_SCRIPTS, |reader| {
         let script_use = match reader.byte()? {
             0 => ScriptUse::Vtxo,

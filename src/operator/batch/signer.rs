@@ -125,7 +125,7 @@ fn slot(tree: &SigningTree, node: &SigningNode, keypair: &Keypair) -> Result<Slo
         Some(&message),
         Some(fresh_bytes()?),
     );
-    Ok(Slot { secret: Some(secret), public, key, cosigners: node.node.cosigners.clone(), message })
+    Ok(Slot { secret: Some(secret), public, key, cosigners: node.node.cosigners.to_vec(), message })
 }
 
 /// 32 bytes of the operating system's randomness, never all zero.

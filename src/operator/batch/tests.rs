@@ -354,7 +354,7 @@ fn recorded_nonces_are_keyed_as_the_signer_expects() {
         assert_eq!(batch.nonces.len(), tree.nodes.len());
         for (txid, nonces) in &batch.nonces {
             let node = tree.nodes.iter().find(|node| node.txid == *txid).unwrap();
-            for cosigner in &node.node.cosigners {
+            for cosigner in node.node.cosigners.iter() {
                 assert!(nonces.contains_key(&cosigner.x_only_public_key().0.to_string()));
             }
         }

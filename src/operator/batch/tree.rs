@@ -38,7 +38,7 @@ impl TreeNodes {
     pub(super) fn add(&mut self, psbt: Psbt) -> Result<(), OperatorError> {
         let cosigners = node::cosigners(&psbt)?;
         let tx = psbt.unsigned_tx;
-        self.nodes.insert(tx.compute_txid(), BranchNode { tx, cosigners });
+        self.nodes.insert(tx.compute_txid(), BranchNode { tx, cosigners: cosigners.into() });
         if self.nodes.len() > MAX_NODES {
             return Err(OperatorError::refuse(format!("more than {MAX_NODES} transactions in our branch")));
         }

@@ -16,7 +16,7 @@ fn branch(locktime: u32) -> Branch {
         input: vec![TxIn::default()],
         output: vec![],
     };
-    Branch { nodes: vec![BranchNode { tx, cosigners: vec![] }] }
+    Branch { nodes: vec![BranchNode { tx, cosigners: [].into() }] }
 }
 
 #[test]

@@ -91,7 +91,7 @@ impl Wallet {
         }
         // It is there already: how it was signed is of no interest, and may be large.
         tx.input.iter_mut().for_each(|input| input.witness.clear());
-        let branch = Branch { nodes: vec![BranchNode { tx, cosigners: Vec::new() }] };
+        let branch = Branch { nodes: vec![BranchNode { tx, cosigners: [].into() }] };
         let info = self.info()?;
         // While a flow is running its coins are its own.
         let idle = self.flow.try_lock().ok();

@@ -33,7 +33,7 @@ pub(super) fn branch_below(db: &Db<'_>, job: &Job, operator: &OperatorSignatures
         nodes.extend(branch.nodes.into_iter().filter(|node| inside.insert(node.tx.compute_txid())));
     }
     let signed = job.transactions(operator)?;
-    nodes.extend(signed.into_iter().map(|tx| BranchNode { tx, cosigners: Vec::new() }));
+    nodes.extend(signed.into_iter().map(|tx| BranchNode { tx, cosigners: [].into() }));
     Ok((nodes.len() <= MAX_NODES).then_some(Branch { nodes }))
 }
 

@@ -141,7 +141,7 @@ mod tests {
         let txs = vec![top, leaf, checkpoint, ark];
         let node = |(index, tx): (usize, &Transaction)| BranchNode {
             tx: tx.clone(),
-            cosigners: if index < 2 { vec![cosigner] } else { Vec::new() },
+            cosigners: if index < 2 { [cosigner].into() } else { [].into() },
         };
         let branch = Branch { nodes: txs.iter().enumerate().map(node).collect() };
         let path = Path::of(&branch, out(&txs[3], 0));
