@@ -18,7 +18,8 @@ pub struct Event {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Enum)]
 pub enum EventKind {
-    /// Money came in: all so far, and what came since the last acknowledged event.
+    /// Money came in: all so far, and what came since the last acknowledged event. After a restore this may be what had been
+    /// paid before: see `Received`.
     PaymentReceived {
         /// All that was received in the channel so far.
         amount: Sats,

@@ -29,6 +29,10 @@ pub struct Received {
     /// All that has been received in the channel.
     pub amount: Amount,
     /// What this update added: zero for one that was seen before.
+    ///
+    /// The first update of a receiver that was restored (`awaits_update` until then) counts whatever the deadlines say: it
+    /// is what had been paid before. Hand over nothing new for it: a payer might make it after its locktime, and take the
+    /// money back.
     pub increase: Amount,
     /// As the payer wrote it; not authenticated.
     pub memo: Option<String>,
