@@ -25,11 +25,9 @@ const GAP: u32 = 300;
 /// Indexes asked for together.
 const PAGE: u32 = 50;
 
-/// Whatever the operator says: no further.
-const MAX_INDEX: u32 = 20_000;
-
-/// The most scripts the chain is asked about.
-const MAX_CHAIN_SCRIPTS: usize = 6_000;
+/// The most indexes that are searched in the books, whatever the operator says, and on chain.
+const MAX_IN_BOOKS: u32 = 20_000;
+const MAX_ON_CHAIN: u32 = 6_000;
 
 /// Questions to the chain at once.
 const AT_ONCE: usize = 6;
@@ -66,6 +64,11 @@ pub(super) struct Found {
 }
 
 impl Scan<'_> {
+    /// The first index that is not known already.
+    fn first(&self) -> u32 {
+        if self.whole { self.given_out } else { 0 }
+    }
+
     /// Signer keys and delays that own scripts may have: those of today, of signers the operator still names, and those
     /// of the backup.
     fn variants(&self, kind: ScriptKind, today: Delay) -> Vec<(XOnlyPublicKey, Delay)> {
@@ -110,10 +113,10 @@ impl Scan<'_> {
         let mut outpoints: HashSet<_> = seen.iter().map(|vtxo| vtxo.outpoint).collect();
         found.vtxos = seen;
         let variants = self.variants(ScriptKind::Vtxo, self.info.unilateral_exit_delay);
-        let mut index = 0;
+        let mut index = self.first();
         while index < found.used.max(self.given_out).saturating_add(GAP) {
-            if index >= MAX_INDEX {
-                found.cut = Some(MAX_INDEX);
+            if index >= self.first().saturating_add(MAX_IN_BOOKS) {
+                found.cut = Some(index);
                 break;
             }
             let mut page = HashMap::new();
@@ -141,11 +144,10 @@ impl Scan<'_> {
         let boarding = self.own_scripts(ScriptKind::Boarding, BOARDING_INDEX, &boarding)?;
         let known = self.known.iter().filter(|own| own.kind != ScriptKind::Vtxo);
         let known: BTreeMap<_, _> = known.chain(&boarding).map(|own| (own.script.clone(), own.clone())).collect();
-        let mut asked = 0;
-        self.ask_chain(chain, known.values().cloned().collect(), found, &mut asked).await?;
-        let mut index = 0;
+        self.ask_chain(chain, known.values().cloned().collect(), found).await?;
+        let mut index = self.first();
         while index < found.used.max(self.given_out).saturating_add(GAP) {
-            if asked >= MAX_CHAIN_SCRIPTS {
+            if index >= self.first().saturating_add(MAX_ON_CHAIN) {
                 found.cut = Some(index);
                 break;
             }
@@ -154,14 +156,13 @@ impl Scan<'_> {
                 page.extend(self.own_scripts(ScriptKind::Chain, index, &[])?);
             }
             page.retain(|own| !known.contains_key(&own.script));
-            self.ask_chain(chain, page, found, &mut asked).await?;
+            self.ask_chain(chain, page, found).await?;
             index += PAGE;
         }
         Ok(())
     }
 
-    async fn ask_chain(&self, chain: &Chain, own: Vec<OwnScript>, found: &mut Found, asked: &mut usize) -> Result<()> {
-        *asked += own.len();
+    async fn ask_chain(&self, chain: &Chain, own: Vec<OwnScript>, found: &mut Found) -> Result<()> {
         let questions = own.into_iter().map(|own| async move {
             let coins = chain.coins(&own.script).await?;
             Ok::<_, Box<WalletError>>((own, coins))
@@ -191,8 +192,7 @@ impl Scan<'_> {
     pub fn settle(&self, found: &mut Found) -> Result<u32> {
         let next = found.used.max(self.given_out).saturating_add(MARGIN).min(1 << 31);
         let today = [(self.info.signer, self.info.unilateral_exit_delay)];
-        let first = if self.whole { self.given_out } else { 0 };
-        for index in first..next {
+        for index in self.first()..next {
             for own in self.own_scripts(ScriptKind::Vtxo, index, &today)? {
                 found.scripts.insert(own.script.clone(), own);
             }

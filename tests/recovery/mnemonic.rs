@@ -86,6 +86,27 @@ async fn payouts_behind_a_long_gap() {
     assert_eq!(report.onchain.confirmed, sats(15_000));
 }
 
+/// The wallet of a shop with thousands of invites. The backup names what was given out; what was paid after it is found
+/// behind that.
+#[tokio::test(flavor = "multi_thread")]
+async fn paid_after_the_backup_of_a_large_wallet() {
+    let world = World::start(Unit::Blocks).await;
+    let friend = world.rich("friend", 100_000).await;
+    let me = world.rich("me", 50_000).await;
+    let file = rusqlite::Connection::open(world.path("me")).unwrap();
+    assert_eq!(file.execute("UPDATE wallet SET next_key_index = 30000", []), Ok(1));
+    drop(file);
+    let backup = me.backup().unwrap();
+    let invite = me.create_invite(&InviteRequest::default()).unwrap();
+    let output = TxOut { value: sats(7_000), script_pubkey: invite.receiver.chain_payout.script() };
+    world.regtest.node().pay(&[output]).await.unwrap();
+    world.mine(1).await;
+    friend.send(&me.new_ark_address().unwrap(), sats(5_000)).await.unwrap();
+    let (_, report) = lose(&world, "me", me, Some(&backup)).await;
+    assert_eq!(report.warnings, []);
+    assert_eq!((report.onchain.confirmed, total(&report.vtxos)), (sats(7_000), sats(55_000)));
+}
+
 /// A boarding address is the same again, whatever else was given out before it; so is one that is paid only then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_boarding_address_behind_a_long_gap() {
