@@ -9,6 +9,7 @@ mod boarding;
 mod checkpoints;
 mod closed;
 mod coins;
+mod dust;
 mod expiring;
 mod fees;
 mod interrupted;

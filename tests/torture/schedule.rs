@@ -336,11 +336,11 @@ impl Run<'_> {
         let submissions = async |stage: &Stage| stage.regtest().operator().await.faults().submissions();
         let before = submissions(self.stage).await.len();
         self.stage.regtest().operator().await.faults().always(Call::FinalizeTx, Action::Drop);
-        self.outcome.fault(format!("{verb} submitted, not finalized"));
         self.ask(side, verb, &[channel]);
         self.stage.regtest().operator().await.faults().clear();
         let submitted = submissions(self.stage).await;
         let Some(last) = submitted.last().filter(|_| submitted.len() > before) else { return };
+        self.outcome.fault(format!("{verb} submitted, not finalized"));
         if self.wicked.gen_bool(0.6) {
             let ark: bitcoin::Psbt = last.signed_ark_tx.parse().expect("a transaction");
             let txid = ark.unsigned_tx.compute_txid().to_string();
