@@ -1,7 +1,6 @@
 package org.virtualchannels
 
 import java.nio.file.Path
-import java.util.concurrent.TimeUnit
 import kotlin.system.exitProcess
 import kotlinx.coroutines.runBlocking
 
@@ -65,33 +64,18 @@ private const val WRITER_LOCK = 120L
 
 /** A JVM beside this one, to be killed. */
 class Child(vararg arguments: String, before: List<String> = listOf()) : AutoCloseable {
-    private val process: Process = ProcessBuilder(before + JVM + "org.virtualchannels.ChildKt" + arguments)
-        .redirectError(ProcessBuilder.Redirect.INHERIT).start()
-    private val lines = process.inputReader()
-
-    private val writer = process.outputWriter()
+    private val process = ChildProcess(before + JVM + "org.virtualchannels.ChildKt" + arguments)
 
     /** Puts a line on its standard input. */
-    fun tell(line: String) {
-        writer.write("$line\n")
-        writer.flush()
-    }
+    fun tell(line: String) = process.tell(line)
 
     /** The next thing it says, or null at its end. */
-    fun hear(): String? = lines.readLine()
+    fun hear(): String? = process.hear()
 
     /** SIGKILL. Answers what it had said and was not heard yet. */
-    fun kill(): List<String> {
-        // Through the handle: `Process.destroyForcibly` closes the pipe with what is still in it.
-        process.toHandle().destroyForcibly()
-        val rest = lines.readText()
-        // Half a line, cut off by the kill, was not said.
-        return rest.lines().dropLast(1)
-    }
+    fun kill(): List<String> = process.kill()
 
-    override fun close() {
-        process.destroyForcibly().waitFor(PATIENCE, TimeUnit.MILLISECONDS)
-    }
+    override fun close() = process.close()
 
     companion object {
         val STEP: Sats = 1_000.sats

@@ -57,7 +57,7 @@ class FilesTest {
         ready.payer.open().closeAndWait()
         val file = ready.payer.file.toFile()
         assertTrue(file.setReadOnly())
-        val without = if (ProcessHandle.current().info().user().orElse("") == "root") listOf("setpriv", "--bounding-set", "-dac_override") else listOf()
+        val without = if (ThisJvm.user() == "root") listOf("setpriv", "--bounding-set", "-dac_override") else listOf()
         val arguments = arrayOf("open", file.path, ready.payer.words, ready.id)
         Child(*arguments, before = without).use { child -> assertEquals("DatabaseReadOnly", child.hear()) }
         assertTrue(file.setWritable(true))

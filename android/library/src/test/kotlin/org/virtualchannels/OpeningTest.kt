@@ -1,6 +1,5 @@
 package org.virtualchannels
 
-import java.lang.management.ManagementFactory
 import java.nio.file.Path
 import java.util.concurrent.Executors
 import kotlinx.coroutines.asCoroutineDispatcher
@@ -17,11 +16,10 @@ class OpeningTest {
     lateinit var folder: Path
 
     private suspend fun cpuNanosOn(thread: kotlinx.coroutines.CoroutineDispatcher, work: suspend () -> Unit): Long {
-        val beans = ManagementFactory.getThreadMXBean()
         return withContext(thread) {
-            val before = beans.currentThreadCpuTime
+            val before = ThisJvm.cpuNanosOfThisThread()
             work()
-            beans.currentThreadCpuTime - before
+            ThisJvm.cpuNanosOfThisThread() - before
         }
     }
 
