@@ -1,6 +1,7 @@
 #!/bin/bash
 # Builds the static library for arm64 iOS on Linux, and checks it: every part of it is for iOS, every function of the
-# generated header is in it, and it links into a library for iOS with nothing undefined but what Apple's system has.
+# generated header is in it, it links into a library for iOS with nothing undefined but what Apple's system has, and the
+# privacy manifest names what Apple wants a reason for.
 #
 #   scripts/ios-lib.sh             builds and checks
 #   scripts/ios-lib.sh --built     checks what was built before
@@ -23,6 +24,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 if [ "${1:-}" != --built ]; then
+    rust_flags $target
     # An empty folder as the SDK: else the build scripts of C code look for Xcode.
     mkdir "$work/sdk"
     c_flags $target "--target=arm64-apple-ios$ios_oldest" -nostdlibinc "-isystem $(printf %q "$headers/include/any-darwin-any")" \
@@ -72,4 +74,21 @@ sed 's/^/_/' "$work/declared" >"$work/exported"
 link -dead_strip -exported_symbols_list "$work/exported" "$library" -o "$out/stripped.dylib"
 "$(llvm_tool llvm-strip)" -x "$out/stripped.dylib"
 echo "ios-lib: $(wc -c <"$out/stripped.dylib") bytes in an app"
+
+# The functions that Apple wants a reason for ("required reason API"), by the category they are in.
+"$(llvm_tool llvm-nm)" --undefined-only --format=just-symbols "$out/stripped.dylib" | sed 's/^_//' | sort -u >"$work/undefined"
+manifest=ios/Sources/VirtualChannels/PrivacyInfo.xcprivacy
+while read -r category functions; do
+    used=$(tr ' ' '\n' <<<"$functions" | sort | comm -12 - "$work/undefined" | paste -sd ' ')
+    if [ -n "$used" ]; then
+        grep -q "<string>NSPrivacyAccessedAPICategory$category</string>" $manifest || die "$manifest names no reason for $category: $used"
+        echo "ios-lib: the privacy manifest names a reason for $category: $used"
+    elif grep -q "<string>NSPrivacyAccessedAPICategory$category</string>" $manifest; then
+        die "$manifest names a reason for $category, which nothing needs"
+    fi
+done <<'FUNCTIONS'
+FileTimestamp stat fstat fstatat lstat getattrlist getattrlistbulk fgetattrlist getattrlistat
+DiskSpace statfs statvfs fstatfs fstatvfs getfsstat
+SystemBootTime mach_absolute_time
+FUNCTIONS
 echo "ios-lib: ok"

@@ -17,21 +17,29 @@ export LIBSQLITE3_FLAGS
 cargo_variable() { echo "CARGO_TARGET_$(tr a-z- A-Z_ <<<"$1")_$2"; }
 c_variable() { echo "$2_${1//-/_}"; }
 
+# The folders of this machine that would stand in panic messages and line tables, and what stands there instead: whoever
+# builds the same sources elsewhere gets the same library.
+crates=${CARGO_HOME:-$HOME/.cargo}/registry/src
+renamed() { printf '%s\n' "$CARGO_TARGET_DIR=target" "$crates=crates" "$PWD=virtual-channels"; }
+
 # rust_flags TARGET [FLAG…]: what Rust code is compiled and linked with. With frame pointers crash reports can be read
 # without unwind tables, and those tables are smaller.
 rust_flags() {
-    local target=$1
+    local target=$1 one flags="-C force-frame-pointers=yes"
     shift
-    export "$(cargo_variable "$target" RUSTFLAGS)=-C force-frame-pointers=yes $*"
+    # Cargo takes them apart at spaces.
+    while read -r one; do [[ $one == *" "* ]] || flags+=" --remap-path-prefix=$one"; done < <(renamed)
+    export "$(cargo_variable "$target" RUSTFLAGS)=$flags $*"
 }
 
 # c_flags TARGET [FLAG…]: what C code is compiled with. No panic unwinds through it: frame pointers instead of tables.
 export CC_SHELL_ESCAPED_FLAGS=1
 c_flags() {
-    local target=$1 header
+    local target=$1 header one flags=
     header=$(printf %q "$PWD/scripts/shipped.h")
+    while read -r one; do flags+=" -ffile-prefix-map=$(printf %q "$one")"; done < <(renamed)
     shift
-    export "$(c_variable "$target" CFLAGS)=$* -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-omit-frame-pointer -include $header"
+    export "$(c_variable "$target" CFLAGS)=$*$flags -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-omit-frame-pointer -include $header"
 }
 
 # shipped TARGET cdylib|staticlib: builds it and prints the folder it is in. The type is named since cargo leaves

@@ -89,7 +89,7 @@ fn places_where_no_file_can_be() {
 /// Reads every table there is; errors are fine, panics are not.
 fn read_all(store: &Store) -> Result<(), StoreError> {
     store.read(|db| {
-        for row in db.channels()? {
+        for row in db.channels()?.0 {
             db.hot(&row.record.id)?.ok_or(StoreError::NotFound { what: "a channel that is listed" })?;
             db.branch(&row.record.funding)?;
         }

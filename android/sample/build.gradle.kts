@@ -41,6 +41,7 @@ kotlin {
 }
 
 dependencies {
+    compileOnly(libs.androidx.annotation)
     implementation(project(":viewmodel"))
     implementation(libs.androidx.work)
     implementation(libs.coroutines.android)

@@ -133,8 +133,8 @@ impl From<wallet::RestoreWarning> for RestoreWarning {
 }
 
 /// Makes the database of a wallet again from its words: finds VTXOs by the operator's books, coins on chain, and exits under
-/// way, and gives out no key again that may be in use. With the text of [`Wallet::backup`] also the channels, and then
-/// without the operator, too.
+/// way, finalizes a payment of own coins that was interrupted, and gives out no key again that may be in use. With the text
+/// of [`Wallet::backup`] also the channels, and then without the operator, too.
 ///
 /// A channel that comes back this way waits for its latest payment: as payer it pays only after the receiver's latest
 /// update was shown to [`Wallet::catch_up`] (or [`Wallet::pay_from_zero`]); as receiver it gets the latest update from

@@ -191,6 +191,12 @@ impl Wallet {
             .await
     }
 
+    /// What [`Wallet::refund`] would cost: nothing, or once the channel has expired, the fee of the batch that takes it back.
+    pub async fn quote_refund(&self, channel_id: String) -> Result<Quote, WalletError> {
+        let id = self::channel_id(&channel_id)?;
+        self.flow("quote_refund", move |wallet| async move { Ok(wallet.quote_refund(&id).await?.into()) }).await
+    }
+
     /// What [`Wallet::settle`] would cost.
     #[uniffi::method(default(renew = false))]
     pub async fn quote_settle(&self, renew: bool) -> Result<Quote, WalletError> {
@@ -331,7 +337,7 @@ impl Wallet {
     /// Payer: takes the whole channel back after its locktime; answers the ark transaction's id. One that has expired goes
     /// back in a batch, less its fee; the answer is the commitment transaction's id then. [`Wallet::maintain`] pays no
     /// more than half of the channel for that and says `FeesLeaveTooLittle` where the operator asks more: this call
-    /// pays it.
+    /// pays it; [`Wallet::quote_refund`] says how much it is.
     pub async fn refund(&self, channel_id: String) -> Result<String, WalletError> {
         let id = self::channel_id(&channel_id)?;
         self.flow("refund", move |wallet| async move { Ok(wallet.refund(&id).await?.to_string()) }).await

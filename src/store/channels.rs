@@ -47,6 +47,15 @@ pub struct ChannelRow {
     pub result: Option<ChannelResult>,
 }
 
+/// A channel whose row cannot be read.
+#[derive(Debug)]
+pub struct DamagedRow {
+    /// Which one, where that can be read.
+    pub id: Option<ChannelId>,
+    /// What is damaged.
+    pub error: StoreError,
+}
+
 const RECORD: &str = "c.id, c.role, c.terms, c.capacity, c.funding, c.funding_kind, c.key_index, c.commitments, \
      c.batch_expiry, c.expiry, c.expires_at, c.levels, c.created_at";
 const RARE: &str = "r.authorisation, r.submit_answer, r.result_txid, r.result_outpoint";
@@ -123,18 +132,14 @@ impl Db<'_> {
         self.one(&select("WHERE c.funding = ?1"), [outpoint_bytes(funding)], channel)
     }
 
-    /// All channels, oldest first.
-    pub fn channels(&self) -> Result<Vec<ChannelRow>, StoreError> {
-        self.all(&select("ORDER BY c.n"), [], channel)
-    }
-
-    /// All channels whose rows can be read, oldest first, and how many cannot: one that is damaged must not keep the
-    /// others in.
-    pub fn sound_channels(&self) -> Result<(Vec<ChannelRow>, usize), StoreError> {
-        let (mut sound, mut damaged) = (Vec::new(), 0);
-        for row in self.all(&select("ORDER BY c.n"), [], |cells| Ok(channel(cells)))? {
+    /// All channels whose rows can be read, oldest first, and those whose rows cannot: one that is damaged must not keep
+    /// the others in.
+    pub fn channels(&self) -> Result<(Vec<ChannelRow>, Vec<DamagedRow>), StoreError> {
+        let (mut sound, mut damaged) = (Vec::new(), Vec::new());
+        let id = |cells: &Cells<'_>| cells.channel_id(super::hot::WIDTH).ok();
+        for (id, row) in self.all(&select("ORDER BY c.n"), [], |cells| Ok((id(cells), channel(cells))))? {
             match row {
-                Err(StoreError::Corrupt { .. }) => damaged += 1,
+                Err(error @ StoreError::Corrupt { .. }) => damaged.push(DamagedRow { id, error }),
                 row => sound.push(row?),
             }
         }

@@ -6,6 +6,7 @@ use rusqlite::params;
 
 use super::cells::{Cells, number, outpoint_bytes};
 use super::{Db, FlowKind, StoreError};
+use crate::log::note;
 
 /// A flow and how far it has got.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,14 +70,27 @@ impl Db<'_> {
         self.one(&format!("SELECT {COLUMNS} FROM flows WHERE id = ?1"), [id], flow)
     }
 
-    /// All flows, oldest first.
+    /// All flows that can be read, oldest first. One whose row is damaged must not keep the others from going on: the log
+    /// tells of it.
     pub fn flows(&self) -> Result<Vec<Flow>, StoreError> {
-        self.all(&format!("SELECT {COLUMNS} FROM flows ORDER BY rowid"), [], flow)
+        self.sound(self.all(&format!("SELECT {COLUMNS} FROM flows ORDER BY rowid"), [], |cells| Ok(flow(cells)))?)
     }
 
-    /// All flows of a kind, oldest first.
+    /// All flows of a kind that can be read, oldest first.
     pub fn flows_of(&self, kind: FlowKind) -> Result<Vec<Flow>, StoreError> {
-        self.all(&format!("SELECT {COLUMNS} FROM flows WHERE kind = ?1 ORDER BY rowid"), [kind.as_str()], flow)
+        let sql = format!("SELECT {COLUMNS} FROM flows WHERE kind = ?1 ORDER BY rowid");
+        self.sound(self.all(&sql, [kind.as_str()], |cells| Ok(flow(cells)))?)
+    }
+
+    fn sound(&self, rows: Vec<Result<Flow, StoreError>>) -> Result<Vec<Flow>, StoreError> {
+        let mut flows = Vec::with_capacity(rows.len());
+        for row in rows {
+            match row {
+                Err(error @ StoreError::Corrupt { .. }) => note!(Error, "a flow cannot be read: {error}"),
+                row => flows.push(row?),
+            }
+        }
+        Ok(flows)
     }
 
     /// Ends a flow and releases its coins. One that is gone already is no error.

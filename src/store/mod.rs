@@ -40,7 +40,7 @@ use std::time::Duration;
 use held::{Held, OpenFile};
 use rusqlite::Connection;
 
-pub use channels::{ChannelRecord, ChannelRow};
+pub use channels::{ChannelRecord, ChannelRow, DamagedRow};
 pub use clock::SeenTime;
 pub use db::Db;
 pub use error::StoreError;

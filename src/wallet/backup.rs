@@ -34,9 +34,9 @@ impl Wallet {
         // First: what is stored as a channel meanwhile is in it twice, and not missing.
         let offchain = self.offchain_openings()?;
         self.sealed(true, |db, shared| {
-            let (mut rows, damaged) = db.sound_channels()?;
-            if damaged > 0 {
-                note!(Error, "{damaged} channels that are left out of the backup: their rows are damaged");
+            let (mut rows, damaged) = db.channels()?;
+            if !damaged.is_empty() {
+                note!(Error, "{} channels that are left out of the backup: their rows are damaged", damaged.len());
             }
             rows.retain(|row| !has_ended(row));
             let mut scripts = Vec::new();

@@ -67,7 +67,8 @@ impl Wallet {
             };
             *place = sum([*place, coin.amount]);
         }
-        let (flows, channels) = self.store.read::<_, Box<WalletError>>(|db| Ok((db.flows()?, db.channels()?)))?;
+        let flows = self.store.read::<_, Box<WalletError>>(|db| Ok(db.flows()?))?;
+        let channels = self.sound_channels()?;
         for flow in &flows {
             let held = self.in_transit(flow, &coins).await?;
             balance.pending = sum([balance.pending, held]);

@@ -5,8 +5,10 @@ use bitcoin::{Amount, OutPoint, Txid, absolute};
 use super::Wallet;
 use super::WalletError;
 use super::error::Result;
+use super::sound::{Damaged, is_damage};
 use crate::channel::deadline::Margins;
 use crate::channel::{Authorisation, AuthorisationPolicy, ChannelId, Delay, Unit};
+use crate::log::note;
 use crate::store::{ChannelRow, ChannelState, FundingKind, Role};
 
 /// An exit update: one input by a two-signature leaf, two P2TR outputs and the anchor.
@@ -67,10 +69,22 @@ pub struct ChannelInfo {
 }
 
 impl Wallet {
-    /// All channels, oldest first.
+    /// All channels that can be read, oldest first: one that is damaged in the file hides no other. The log names it, and
+    /// [`Wallet::maintain`] reports it. A backup that was made before brings it back, in a new file.
     pub fn channels(&self) -> Result<Vec<ChannelInfo>> {
-        let rows = self.store.read(|db| db.channels())?;
-        rows.into_iter().map(|row| self.channel_info(row)).collect()
+        let (rows, damaged) = self.sound_and_damaged()?;
+        for Damaged { id, error } in damaged {
+            note!(Error, "channel {} cannot be read: {error}", id.map_or_else(|| "?".into(), |id| id.to_string()));
+        }
+        let mut channels = Vec::with_capacity(rows.len());
+        for row in rows {
+            let id = row.record.id;
+            match self.channel_info(row) {
+                Err(error) if is_damage(&error) => note!(Error, "channel {id} cannot be read: {error}"),
+                info => channels.push(info?),
+            }
+        }
+        Ok(channels)
     }
 
     pub fn channel(&self, id: &ChannelId) -> Result<ChannelInfo> {

@@ -1,6 +1,8 @@
 //! What time it is, for a wallet that trusts neither its phone's clock nor a single source.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::time::{ClockId, clock_gettime};
 
 use crate::channel::Unit;
 
@@ -10,19 +12,31 @@ pub trait Clock: Send + Sync {
     /// Unix seconds.
     fn now(&self) -> u64;
 
-    /// Seconds since this clock was made, by something nobody can set; 0 where there is nothing of the kind.
+    /// Seconds since this clock was made, by something nobody can set and no sleep stops; 0 where there is nothing of the kind.
     fn running(&self) -> u64 {
         0
     }
 }
 
+/// What goes on while a phone sleeps, and cannot be set. [`std::time::Instant`] stands still then on all of these systems.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const SINCE_BOOT: ClockId = ClockId::CLOCK_BOOTTIME;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const SINCE_BOOT: ClockId = ClockId::CLOCK_MONOTONIC;
+
+fn since_boot() -> Duration {
+    clock_gettime(SINCE_BOOT).map_or(Duration::ZERO, Duration::from)
+}
+
 /// The system's clock.
 #[derive(Debug, Clone, Copy)]
-pub struct SystemClock(Instant);
+pub struct SystemClock {
+    made: Duration,
+}
 
 impl Default for SystemClock {
     fn default() -> Self {
-        Self(Instant::now())
+        Self { made: since_boot() }
     }
 }
 
@@ -32,7 +46,7 @@ impl Clock for SystemClock {
     }
 
     fn running(&self) -> u64 {
-        self.0.elapsed().as_secs()
+        since_boot().saturating_sub(self.made).as_secs()
     }
 }
 

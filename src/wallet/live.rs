@@ -89,9 +89,10 @@ impl Wallet {
 
     /// What the operator tells news of: channels, and addresses of this wallet, the newest first.
     fn followed(&self) -> Result<Vec<ScriptBuf>> {
+        let rows = self.sound_channels()?;
         self.store.read(|db| {
             let mut scripts = Vec::new();
-            for row in db.channels()?.into_iter().rev().filter(|row| !has_ended(row)) {
+            for row in rows.iter().rev().filter(|row| !has_ended(row)) {
                 let terms = ChannelTerms::from_canonical(&row.record.terms)?;
                 scripts.push(Channel::new(terms, row.record.funding)?.prevout().script_pubkey);
             }
@@ -192,7 +193,7 @@ impl Live {
         let concerned = |row: &ChannelRow| {
             touched.contains(&row.record.funding) && !has_ended(row) && row.hot.state != ChannelState::Exiting
         };
-        let rows = wallet.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
+        let rows = wallet.sound_channels()?;
         let rows: Vec<ChannelRow> = rows.into_iter().filter(concerned).collect();
         if rows.is_empty() {
             return Ok(());

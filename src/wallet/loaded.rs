@@ -85,7 +85,10 @@ impl Wallet {
             Role::Payer => (KeyUse::Payer, terms.payer.key),
             Role::Receiver => (KeyUse::Receiver, terms.receiver.key),
         };
-        let keypair = self.keys.keypair(key_use, record.key_index)?;
+        let keypair = self.keys.keypair(key_use, record.key_index).map_err(|error| match *error {
+            WalletError::KeyDerivation => Box::new(corrupt("key index of a channel").into()),
+            _ => error,
+        })?;
         if keypair.xonly() != key {
             return Err(corrupt("key index of a channel").into());
         }
@@ -157,6 +160,11 @@ impl LoadedChannel {
             Unit::Seconds => record.expiry.min(record.expires_at),
             Unit::Blocks => record.expiry.min(now.height.saturating_add(record.expires_at.saturating_sub(now.wall))),
         }
+    }
+
+    /// Whether the VTXO has expired, by whoever says so first.
+    pub fn has_expired(&self, now: &Now) -> bool {
+        now.latest(self.unit()) >= self.expiry(now)
     }
 
     pub fn deadlines(&self, now: &Now, cutoff: Option<u64>) -> Deadlines {

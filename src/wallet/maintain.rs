@@ -16,6 +16,7 @@ use super::coins::{Coin, Seen};
 use super::error::Result;
 use super::exit::Boarded;
 use super::settle_due::Settled;
+use super::sound::Damaged;
 use super::watch::Danger;
 use super::{ExitInfo, ExitReason, Settlement, Wallet, WalletError};
 use crate::chain::Tip;
@@ -86,6 +87,7 @@ impl Wallet {
             exits: Vec::new(),
             fee_refused: None,
         };
+        run.note_damaged()?;
         run.probe().await;
         // First what has a deadline: batches may take all the time there is. Closes may not: an operator that does not
         // answer them must leave time to look and to leave.
@@ -129,7 +131,7 @@ impl Wallet {
     }
 
     fn states(&self) -> Result<HashMap<ChannelId, ChannelState>> {
-        let rows = self.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
+        let rows = self.sound_channels()?;
         Ok(rows.into_iter().map(|row| (row.record.id, row.hot.state)).collect())
     }
 
@@ -155,6 +157,15 @@ impl Run {
         }
     }
 
+    /// Channels that cannot be read are in nobody's way, and in the report.
+    fn note_damaged(&mut self) -> Result<()> {
+        self.wallet.drop_damaged_exits()?;
+        for Damaged { id, error } in self.wallet.sound_and_damaged()?.1 {
+            self.note::<()>(MaintenanceTask::Look, id, Err(error));
+        }
+        Ok(())
+    }
+
     /// Who answers: nobody is asked again and again who does not.
     async fn probe(&mut self) {
         let (chain, operator) = tokio::join!(self.wallet.observe_tip(), self.wallet.fresh_info());
@@ -175,7 +186,7 @@ impl Run {
 
     async fn look(&mut self) -> Result<()> {
         let Some(tip) = self.tip else { return Ok(()) };
-        let mut rows = self.wallet.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
+        let mut rows = self.wallet.sound_channels()?;
         // What is being left is looked at by its exit.
         rows.retain(|row| !has_ended(row) && row.hot.state != ChannelState::Exiting);
         rows.sort_unstable_by_key(|row| row.record.expiry);
@@ -233,7 +244,7 @@ impl Run {
     fn begin_missing_exits(&mut self) -> Result<()> {
         let wallet = self.wallet.clone();
         let under_way: HashSet<ChannelId> = wallet.exits()?.into_iter().filter_map(|exit| exit.channel_id).collect();
-        let rows = wallet.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
+        let rows = wallet.sound_channels()?;
         let is_left = |row: &ChannelRow| row.hot.state == ChannelState::Exiting && !under_way.contains(&row.record.id);
         for row in rows.iter().filter(|row| is_left(row)) {
             let begun = wallet.begin_exit(&row.record.id, ExitReason::Unrolled);

@@ -57,7 +57,7 @@ impl Wallet {
         }
         moments.extend(errors.iter().map(|failed| now + if passes(&failed.error) { RETRY } else { RETRY_LATER }));
         moments.extend(self.exits()?.iter().map(|exit| self.exit_moment(exit)));
-        let rows = self.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
+        let rows = self.sound_channels()?;
         for row in rows.into_iter().filter(|row| !has_ended(row)) {
             let closed = self.closed_moment(&row)?;
             match self.channel_info(row) {

@@ -22,7 +22,7 @@ use crate::channel::{Channel, ChannelId};
 use crate::operator::{Operator, OperatorError, SubmitAnswer, code};
 use crate::store::{ChannelState, Db, Flow, FlowKind};
 
-pub(super) use job::{AnswerData, Job, OtherSignatures, Signer, pending_intent_of};
+pub(super) use job::{AnswerData, Job, OtherSignatures, Signer, pending_intent, pending_intent_of};
 
 /// The steps of an off-chain flow.
 pub(super) mod step {

@@ -9,7 +9,7 @@ use super::{Wallet, WalletError};
 use crate::channel::amount::Limits;
 use crate::channel::deadline::Timing;
 use crate::channel::message::{Invite, Offer};
-use crate::channel::{AuthorisationPolicy, ChannelTerms, Unit};
+use crate::channel::{AuthorisationPolicy, ChannelId, ChannelTerms, Unit};
 
 /// Figures for a decision. Moments are in `unit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,7 @@ const TRUST_ON_CLOSE: &str = "Receiver: closing needs the payer online; without 
 const TRUST_BATCH: &str = "Once the batch is confirmed, nobody can take the money back before the locktime.";
 const TRUST_PRECONFIRMED: &str = "The channel is preconfirmed: payer and operator together could still spend it twice.";
 const TRUST_EXPIRY: &str = "Go online before the deadline: expired money is in the operator's hands.";
+const TRUST_REFUNDED: &str = "Preconfirmed until it is settled: you trust the operator not to let it be spent twice.";
 const TRUST_SETTLED: &str = "Final once the batch's transaction is confirmed.";
 
 impl Wallet {
@@ -81,6 +82,27 @@ impl Wallet {
             locktime: Some(locktime),
             close_by: Some(deadlines.close_by),
             trust,
+        })
+    }
+
+    /// What [`Wallet::refund`] would cost: nothing, or once the channel has expired, the fee of the batch that takes it back.
+    pub async fn quote_refund(&self, id: &ChannelId) -> Result<Quote> {
+        let _flow = self.flow.lock().await;
+        let info = self.fresh_info().await?;
+        let loaded = self.loaded(id)?;
+        self.check_refund_state(&loaded)?;
+        let now = self.observe().await?;
+        let expired = loaded.has_expired(&now);
+        let fee = if expired { self.fee_to_take_back(&loaded).await? } else { Amount::ZERO };
+        Ok(Quote {
+            unit: loaded.unit(),
+            fee,
+            amount: loaded.record.capacity.checked_sub(fee).unwrap_or(Amount::ZERO),
+            minimum: info.min_amount(),
+            maximum: loaded.record.capacity,
+            locktime: Some(loaded.channel.terms.locktime.to_consensus_u32().into()),
+            close_by: None,
+            trust: vec![if expired { TRUST_SETTLED } else { TRUST_REFUNDED }],
         })
     }
 

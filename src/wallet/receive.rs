@@ -228,7 +228,10 @@ impl Wallet {
             loaded.check_close_by(&now, cutoff)?;
             self.check_sight(loaded, &hot, &verified)?;
         }
-        if verdict != Verdict::Replay {
+        // The same once more, with other signatures: those in the file may be damaged, and these have just been verified.
+        let heals = hot.update.is_some_and(|stored| stored != *update)
+            && matches!(hot.state, ChannelState::Confirming | ChannelState::Open);
+        if verdict != Verdict::Replay || heals {
             let authorisation = verified.new_authorisation.as_deref();
             if hot.state == ChannelState::Closing {
                 // The same amount for the operator's new checkpoint script: the close goes on with it, unless the

@@ -70,13 +70,21 @@ impl Wallet {
         }
     }
 
-    /// Whether a refund may begin now: by the channel's state, and by the locktime as arkd compares it.
-    pub(super) async fn check_refundable(&self, loaded: &LoadedChannel) -> Result<()> {
+    /// Whether this wallet may take the channel back, by its role and the channel's state.
+    pub(super) fn check_refund_state(&self, loaded: &LoadedChannel) -> Result<()> {
+        loaded.check_role(Role::Payer)?;
         let id = &loaded.channel.id;
         let state = self.store.read(|db| db.hot(id))?.ok_or(WalletError::NotFound)?.state;
         if !REFUNDABLE.contains(&state) {
             return Err(Box::new(WalletError::WrongState { channel_id: *id, state, what: "a refund" }));
         }
+        Ok(())
+    }
+
+    /// Whether a refund may begin now: by the channel's state, and by the locktime as arkd compares it.
+    pub(super) async fn check_refundable(&self, loaded: &LoadedChannel) -> Result<()> {
+        let id = &loaded.channel.id;
+        self.check_refund_state(loaded)?;
         let now = self.observe().await?.on_chain(loaded.unit());
         let locktime = u64::from(loaded.channel.terms.locktime.to_consensus_u32());
         // As arkd compares: with the tip's height or its median time past.

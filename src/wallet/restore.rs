@@ -120,12 +120,13 @@ impl Wallet {
         }
         report.warnings.extend(found.cut.map(|index| RestoreWarning::TooManyKeys { index }));
         let next = scan.settle(&mut found)?;
-        report.channels = store(&config, &keys, &info, operator.is_some(), backup.as_ref(), &found, next)?;
+        let (channels, damaged) = store(&config, &keys, &info, operator.is_some(), backup.as_ref(), &found, next)?;
+        report.channels = channels;
+        report.warnings.extend(damaged);
         note!(Info, "restored: {} VTXOs, {} channels, next key {next}", found.vtxos.len(), report.channels.len());
         let wallet = Self::open(config, mnemonic).await?;
-        if let Some(backup) = backup {
-            wallet.look_for_openings(&backup.openings, &mut report).await;
-        }
+        let openings = backup.map(|backup| backup.openings).unwrap_or_default();
+        wallet.look_for_openings(&found.vtxos, &openings, &mut report).await;
         wallet.look_after_restore(&found, &mut report).await;
         Ok((wallet, report))
     }
@@ -172,7 +173,7 @@ fn own_script(keys: &Keys, own: &BackupScript) -> Result<OwnScript> {
     Ok(OwnScript { script, kind, key_index: own.key_index, operator: own.operator, delay: own.delay })
 }
 
-/// Writes everything, in one transaction; answers the channels of the backup.
+/// Writes everything, in one transaction; answers the channels of the backup, and which of them the file has damaged.
 fn store(
     config: &WalletConfig,
     keys: &Keys,
@@ -181,13 +182,14 @@ fn store(
     backup: Option<&StaticBackup>,
     found: &Found,
     next: u32,
-) -> Result<Vec<ChannelId>> {
+) -> Result<(Vec<ChannelId>, Vec<RestoreWarning>)> {
     for channel in backup.iter().flat_map(|backup| &backup.channels) {
         key_fits(keys, channel)?;
     }
     let operator = backup.map_or(info.signer, |backup| backup.operator);
     let binding = Binding { fingerprint: keys.fingerprint()?, network: config.network, operator };
     let file = Store::open(&config.database)?;
+    let mut warnings = Vec::new();
     let channels = file.write::<_, Box<WalletError>>(|db| {
         match db.binding()? {
             Some(stored) => db.bind(&Binding { operator: stored.operator, ..binding })?,
@@ -209,8 +211,8 @@ fn store(
                 db.put_branch(outpoint, branch)?;
             }
         }
-        backup.channels.iter().map(|channel| insert(db, channel)).collect()
+        backup.channels.iter().map(|channel| insert(db, channel, &mut warnings)).collect()
     })?;
     file.close()?;
-    Ok(channels)
+    Ok((channels, warnings))
 }

@@ -3,10 +3,11 @@
 use super::WalletError;
 use super::error::Result;
 use super::keys::{KeyUse, Keys};
+use super::restore::RestoreWarning;
 use super::restore_mark::mark_restored;
 use crate::channel::backup::ChannelBackup;
 use crate::channel::{Channel, ChannelId};
-use crate::store::{ChannelRecord, ChannelState, Db, FundingKind, Role};
+use crate::store::{ChannelRecord, ChannelState, Db, FundingKind, Role, StoreError};
 
 /// Whether a channel of a backup has the key it says. It does, unless the backup was made by something else.
 pub(super) fn key_fits(keys: &Keys, channel: &ChannelBackup) -> Result<()> {
@@ -21,14 +22,20 @@ pub(super) fn key_fits(keys: &Keys, channel: &ChannelBackup) -> Result<()> {
 }
 
 /// Stores a channel that waits for its latest update. One that is in the file already stays as it is, but for a branch
-/// that is missing or damaged.
-pub(super) fn insert(db: &Db<'_>, channel: &ChannelBackup) -> Result<ChannelId> {
+/// that is missing or damaged; one whose row is damaged is told of, and keeps no other out.
+pub(super) fn insert(db: &Db<'_>, channel: &ChannelBackup, warnings: &mut Vec<RestoreWarning>) -> Result<ChannelId> {
     let id = Channel::new(channel.terms, channel.funding)?.id;
     if !channel.branch.nodes.is_empty() && db.sound_branch(&channel.funding)?.is_none() {
         db.put_branch(&channel.funding, &channel.branch)?;
     }
-    if db.channel_at(&channel.funding)?.is_some() {
-        return Ok(id);
+    match db.channel_at(&channel.funding) {
+        Ok(None) => {}
+        Ok(Some(_)) => return Ok(id),
+        Err(error @ StoreError::Corrupt { .. }) => {
+            warnings.push(RestoreWarning::ChannelNotSeen { channel_id: id, why: error.to_string() });
+            return Ok(id);
+        }
+        Err(error) => return Err(error.into()),
     }
     let record = ChannelRecord {
         id,

@@ -23,8 +23,10 @@ impl Wallet {
         }
         info.check_signer(&address.operator, self.now().unix())?;
         let coins = self.spendable_vtxos().await?;
-        let data = self.send_plan(&coins, address.script_pubkey(), amount, &info, MAX_INPUTS)?;
-        let id = tagged_hash(b"virtual-channels/send", &super::batch::encode(&data)?);
+        let mut data = self.send_plan(&coins, address.script_pubkey(), amount, &info, MAX_INPUTS)?;
+        // Change first: an opening has the channel first. That is how a restored wallet tells them apart.
+        data.outputs.reverse();
+        let id = send_flow(&super::batch::encode(&data)?);
         self.start_offchain(id, FlowKind::Send, &data)?;
         self.drive_offchain(id).await
     }
@@ -84,4 +86,9 @@ impl Wallet {
             refused_at: None,
         })
     }
+}
+
+/// The journal entry of a payment.
+pub(super) fn send_flow(data: &[u8]) -> [u8; 32] {
+    tagged_hash(b"virtual-channels/send", data)
 }

@@ -3,11 +3,12 @@
 //! arkd asks neither a forfeit nor a wait for a VTXO that has expired by its clock: until it is swept on chain this and
 //! the unilateral refund are what is left of the payer's money.
 
-use bitcoin::{Amount, Txid};
+use bitcoin::{Amount, ScriptBuf, Txid};
 
 use super::batch::{BatchData, InputData, InputKindData, OutcomeData, OutputData, decode};
 use super::error::Result;
 use super::events::EventKind;
+use super::exit::exit_flow;
 use super::keys::{KeyUse, SecretKeypair};
 use super::loaded::LoadedChannel;
 use super::refund::refund_flow;
@@ -34,20 +35,7 @@ impl Wallet {
         let (own, cosigner_index) =
             self.store.write(|db| Ok::<_, Box<WalletError>>((self.fresh_vtxo(db, &info)?, db.next_key_index()?)))?;
         let amount = loaded.record.capacity;
-        let mut data = BatchData {
-            inputs: vec![InputData {
-                outpoint: loaded.channel.funding,
-                amount,
-                script: loaded.channel.prevout().script_pubkey,
-                kind: InputKindData::Recoverable,
-            }],
-            outputs: vec![OutputData { script: own.script, amount, onchain: false }],
-            cosigner_index,
-            other_cosigners: Vec::new(),
-            opening: None,
-            outcome: None,
-            earlier: Vec::new(),
-        };
+        let mut data = batch_of(loaded, own.script, cosigner_index);
         let fee = self.batch_fee(&data).await?;
         let left = amount.checked_sub(fee).unwrap_or(Amount::ZERO);
         // What an exit would cost is no measure: an expired channel may not come on chain any more.
@@ -64,6 +52,11 @@ impl Wallet {
         Ok(self.settle_by(&data, fee).await?.commitment_txid)
     }
 
+    /// The fee for taking an expired channel back. Uses no key up: the output stands for a fresh one.
+    pub(super) async fn fee_to_take_back(&self, loaded: &LoadedChannel) -> Result<Amount> {
+        self.batch_fee(&batch_of(loaded, loaded.own_side().ark_payout.script(), 0)).await
+    }
+
     /// What the operator refused since the channel has expired goes into a batch instead. Not before it has expired by
     /// this wallet's own account, too: a batch that never comes would take the place of a channel that can still be left
     /// on chain. And not where the operator may hold a refund.
@@ -75,7 +68,7 @@ impl Wallet {
     ) -> Result<Txid> {
         let now = self.now();
         let answered = self.store.read(|db| db.flow(&refund_flow(&loaded.channel.id)))?.is_some();
-        if answered || now.latest(loaded.unit()) < loaded.expiry(&now) {
+        if answered || !loaded.has_expired(&now) {
             return Err(Box::new(refused));
         }
         self.take_back(loaded, asked_by).await
@@ -104,10 +97,31 @@ impl Wallet {
             };
             let OutcomeData { commitment, leaves, .. } = outcome.ok_or(WalletError::CorruptFlow { what: "a batch" })?;
             let channel_id = row.record.id;
+            // One that began meanwhile has nothing to claim any more; should the batch be undone, it begins again.
+            db.delete_flow(&exit_flow(&input.outpoint))?;
             db.set_state(&channel_id, &[row.hot.state], ChannelState::Refunded)?;
             db.set_result(&channel_id, &ChannelResult { txid: commitment, outpoint: leaves.first().copied() })?;
             self.push_event(db, Some(&channel_id), &EventKind::ChannelRefunded { txid: commitment })?;
         }
         Ok(())
+    }
+}
+
+/// The batch that takes an expired channel in, before its fee.
+fn batch_of(loaded: &LoadedChannel, script: ScriptBuf, cosigner_index: u32) -> BatchData {
+    let amount = loaded.record.capacity;
+    BatchData {
+        inputs: vec![InputData {
+            outpoint: loaded.channel.funding,
+            amount,
+            script: loaded.channel.prevout().script_pubkey,
+            kind: InputKindData::Recoverable,
+        }],
+        outputs: vec![OutputData { script, amount, onchain: false }],
+        cosigner_index,
+        other_cosigners: Vec::new(),
+        opening: None,
+        outcome: None,
+        earlier: Vec::new(),
     }
 }

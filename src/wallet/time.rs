@@ -70,6 +70,10 @@ impl Wallet {
         let wall = keepable(wall, tip.median_time_past, self.config.network);
         let seen = SeenTime { wall, height: u64::from(tip.height), median: tip.median_time_past };
         self.take_seen(self.store.write(|db| db.see_time(seen))?);
+        // Regtest's chain may stand still.
+        if self.config.network != Network::Regtest {
+            self.check_moves(&tip)?;
+        }
         Ok(tip)
     }
 

@@ -50,9 +50,12 @@ impl Case {
 async fn the_payer_takes_it_back_in_a_batch() {
     for unit in UNITS {
         let case = expired(unit).await;
+        let quote = case.payer.quote_refund(&case.id).await.unwrap();
+        assert_eq!((quote.fee, quote.amount), (sats(0), sats(CAPACITY)));
         let txid = case.payer.refund(&case.id).await.unwrap();
         assert_eq!(case.row("payer").result.unwrap().txid, txid);
         case.is_back(CAPACITY).await;
+        assert!(matches!(refused(case.payer.quote_refund(&case.id).await), WalletError::WrongState { .. }));
         let error = case.close_refused().await;
         assert!(matches!(error, WalletError::Expired { .. } | WalletError::AlreadySpent { .. }), "{error}");
     }
@@ -79,6 +82,9 @@ async fn maintenance_pays_no_fee_that_takes_most_of_it() {
             continue;
         }
         assert_eq!((report.exits.len(), case.row("payer").hot.state), (0, ChannelState::Open));
+        let quote = case.payer.quote_refund(&case.id).await.unwrap();
+        assert_eq!((quote.fee, quote.amount), (sats(25_000), sats(15_000)));
+        assert_eq!(registered().await, before, "nothing was signed for a batch");
         case.payer.refund(&case.id).await.unwrap();
         case.is_back(CAPACITY - 25_000).await;
     }
@@ -100,6 +106,30 @@ async fn the_operator_says_so_too_early() {
     assert_eq!((case.row("payer").hot.state, batches().await), (ChannelState::Open, before));
     // It was a lie: the next time it works.
     case.payer.refund(&case.id).await.unwrap();
+    case.is_back(CAPACITY).await;
+}
+
+/// The batch is slow, and the payer leaves meanwhile: the exit ends with the batch, and pays for nothing more.
+#[tokio::test(flavor = "multi_thread")]
+async fn left_on_chain_while_the_batch_is_under_way() {
+    let case = expired(Unit::Seconds).await;
+    case.world.regtest.operator().await.faults().turn(Knob::Stall(Phase::Finalized));
+    let taking = tokio::spawn({
+        let (payer, id) = (case.payer.clone(), case.id);
+        async move { payer.refund(&id).await }
+    });
+    let settled = async || {
+        let funding = case.row("payer").record.funding;
+        let operator = case.world.regtest.operator().await;
+        operator.vtxo(&funding).is_some_and(|vtxo| !vtxo.settled_by.is_empty())
+    };
+    eventually("the batch", settled).await;
+    // Without fee coins nothing of it goes out.
+    case.payer.exit_channel(&case.id).await.unwrap();
+    assert_eq!((case.payer.exits().unwrap().len(), case.row("payer").hot.state), (1, ChannelState::Exiting));
+    case.world.regtest.operator().await.faults().clear();
+    taking.await.unwrap().unwrap();
+    assert_eq!(case.payer.exits().unwrap(), []);
     case.is_back(CAPACITY).await;
 }
 

@@ -24,7 +24,7 @@ async fn paid_and_gone(world: &World, payer: Wallet, receiver: &Wallet, amount: 
     (payer, ark_txid)
 }
 
-/// The change comes back, and the payee has its part beside it.
+/// The change comes back, and the payee has its part beside it: after the change, which comes first.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_change_of_a_payment_leaves() {
     let (world, payer, receiver) = pair(Unit::Blocks).await;
@@ -36,7 +36,7 @@ async fn the_change_of_a_payment_leaves() {
     world.mine(1).await;
     let done = all_done(&world, &payer).await;
     assert!(done.len() == 1 && done[0].amount > sats(29_000), "{done:?}");
-    let paid = world.regtest.node().utxo(&OutPoint::new(ark_txid, 0)).await.unwrap();
+    let paid = world.regtest.node().utxo(&OutPoint::new(ark_txid, 1)).await.unwrap();
     assert_eq!(paid.map(|output| output.value), Some(sats(20_000)), "the payee's");
     assert_eq!(payer.resume().await.unwrap().0, 0, "the payment is over");
     assert!(payer.exit_coins().await.unwrap().is_empty());

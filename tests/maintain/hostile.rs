@@ -3,6 +3,7 @@
 use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, Txid};
 use regtest::operator::{Claim, Unit};
+use virtual_channels::channel::ChannelId;
 use virtual_channels::store::ChannelState;
 use virtual_channels::wallet::{EventKind, ExitReason, MaintenanceTask};
 
@@ -190,4 +191,58 @@ async fn one_lie_is_not_enough() {
     assert!(report.exits.is_empty() && report.changed.is_empty(), "{report:?}");
     assert_eq!(case.world.regtest.esplora_lies_left(), 0, "it was heard");
     assert_eq!(case.state(&case.receiver), ChannelState::Open);
+}
+
+/// Three channels are damaged in the file, each another way: the fourth is listed, looked at and closed in time.
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_channels() {
+    let case = Case::new(Unit::Blocks).await;
+    let damaged = [
+        case.world.open(&case.payer, &case.receiver, 6_000).await,
+        case.world.open(&case.payer, &case.receiver, 6_000).await,
+        case.world.open(&case.payer, &case.receiver, 6_000).await,
+    ];
+    let file = rusqlite::Connection::open(case.world.path("receiver")).unwrap();
+    let changed = |sql: &str, id: &ChannelId| assert_eq!(file.execute(sql, [id.0]).unwrap(), 1);
+    // Nothing but a damaged disk gets round the triggers.
+    file.execute_batch("DROP TRIGGER channels_never_change").unwrap();
+    changed("UPDATE channels SET terms = x'ff' WHERE id = ?1", &damaged[0]);
+    changed(
+        "UPDATE channel_rare SET authorisation = x'ff' WHERE n = (SELECT n FROM channels WHERE id = ?1)",
+        &damaged[1],
+    );
+    changed("UPDATE channels SET key_index = 4294967295 WHERE id = ?1", &damaged[2]);
+    drop(file);
+    // As in another process, where nothing is in memory yet.
+    let receiver = case.world.wallet("receiver").await;
+    let listed = || receiver.channels().unwrap().into_iter().map(|info| info.id).collect::<Vec<_>>();
+    assert_eq!(listed(), [case.id]);
+    assert!(damaged.iter().all(|id| receiver.channel(id).is_err()));
+    assert!(receiver.balance().await.is_ok());
+
+    case.mine_to(receiver.channel(&case.id).unwrap().close_by).await;
+    let report = maintained(&receiver).await;
+    let mut failed: Vec<_> = report.errors.iter().map(|error| (error.task, error.channel_id)).collect();
+    failed.sort_by_key(|(_, id)| *id);
+    let mut expected = damaged.map(|id| (MaintenanceTask::Look, Some(id)));
+    expected.sort_by_key(|(_, id)| *id);
+    assert_eq!(failed, expected, "{:?}", report.errors);
+    assert_eq!(receiver.channel(&case.id).unwrap().state, ChannelState::Closed);
+    assert!(report.next_run.is_some());
+}
+
+/// The journal's entry of an exit, and what is remembered of those that ended, are damaged: the exit begins anew, and ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_exit() {
+    let case = Case::new(Unit::Blocks).await;
+    case.publish(case.branch().nodes.into_iter().map(|node| node.tx)).await;
+    assert_eq!(maintained(&case.receiver).await.exits.len(), 1);
+    let file = rusqlite::Connection::open(case.world.path("receiver")).unwrap();
+    assert_eq!(file.execute("UPDATE flows SET data = x'ff' WHERE kind = 'exit'", []).unwrap(), 1);
+    file.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('ended-exits', x'ff')", []).unwrap();
+    drop(file);
+    assert_eq!(case.receiver.exits().unwrap(), []);
+    assert_eq!(maintained(&case.receiver).await.exits.len(), 1);
+    assert_eq!(case.left_alone(&case.receiver).await, ChannelState::Settled);
+    case.has_on_chain(&case.receiver, PAID - 1_500, PAID).await;
 }

@@ -424,6 +424,45 @@ async fn into_a_damaged_file() {
     payer.exit_quote(&id, None).await.unwrap();
 }
 
+/// One channel's row is damaged: it is told of, and the backup's other channel comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn into_a_file_with_a_damaged_channel() {
+    let (world, payer, receiver, id) = opened(Unit::Blocks).await;
+    let other = world.open(&payer, &receiver, 20_000).await;
+    let backup = receiver.backup().unwrap();
+    receiver.close().unwrap();
+    let file = rusqlite::Connection::open(world.path("receiver")).unwrap();
+    let damage = "UPDATE channel_rare SET authorisation = x'ff' WHERE n = (SELECT n FROM channels WHERE id = ?1)";
+    assert_eq!(file.execute(damage, [id.0]).unwrap(), 1);
+    drop(file);
+    let (receiver, report) =
+        Wallet::restore(world.config("receiver"), &World::mnemonic("receiver"), Some(&backup)).await.unwrap();
+    let damaged = report
+        .warnings
+        .iter()
+        .any(|warning| matches!(warning, RestoreWarning::ChannelNotSeen { channel_id, .. } if *channel_id == id));
+    assert!(damaged, "{:?}", report.warnings);
+    assert_eq!(receiver.channels().unwrap().into_iter().map(|info| info.id).collect::<Vec<_>>(), [other]);
+}
+
+/// Signatures that were damaged in the file are healed by the same payment, shown once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_signature() {
+    let (world, payer, receiver, id) = opened(Unit::Blocks).await;
+    pay(&payer, &receiver, &id, 9_000, "all there is");
+    receiver.close().unwrap();
+    let file = rusqlite::Connection::open(world.path("receiver")).unwrap();
+    let damage = "UPDATE channel_hot SET ark_signature = zeroblob(64), exit_signature = zeroblob(64) WHERE id = ?1";
+    assert_eq!(file.execute(damage, [id.0]).unwrap(), 1);
+    drop(file);
+    let receiver = world.wallet("receiver").await;
+    assert_ne!(latest(&receiver, &id).update, latest(&payer, &id).update);
+    let received = receiver.receive(&latest(&payer, &id)).unwrap();
+    assert_eq!((received.amount, received.increase), (sats(9_000), sats(0)));
+    assert_eq!(latest(&receiver, &id).update, latest(&payer, &id).update);
+    receiver.close_channel(&id).await.unwrap();
+}
+
 /// The backup is made while the batch waits for its block; the channel opens on the new phone.
 #[tokio::test(flavor = "multi_thread")]
 async fn confirmed_after_the_backup() {

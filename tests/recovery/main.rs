@@ -18,3 +18,4 @@ mod leaving;
 mod lost;
 mod mnemonic;
 mod peers;
+mod pending;

@@ -42,6 +42,7 @@ pub async fn all(wallet: &Wallet, with: &Things) -> Vec<(&'static str, Option<Bo
         ("offer", wallet.offer(id).err()),
         ("propose", wallet.propose(invite, &choice).await.err()),
         ("quote_open", wallet.quote_open(invite, &choice).await.err()),
+        ("quote_refund", wallet.quote_refund(id).await.err()),
         ("quote_settle", wallet.quote_settle(false).await.err()),
         ("quote_withdraw", wallet.quote_withdraw(address, None).await.err()),
         ("cancel_proposal", wallet.cancel_proposal(&[7; 32]).err()),

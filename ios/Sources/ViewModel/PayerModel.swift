@@ -125,7 +125,7 @@ public final class PayerModel: Model<PayerState> {
     ///   - amount: What is added to what has been paid.
     ///   - memo: What the receiver reads beside it.
     ///   - paymentId: For an app that had kept ``PayerState/paymentId`` when it was killed, and does not know whether that payment was
-    ///     made.
+    ///     made. Only the wallet's own file knows it: after a restore a kept id pays once more.
     public func pay(channel: String, amount: Sats, memo: String? = nil, paymentId: String? = nil) async {
         await act("pay") {
             if let paymentId { update { $0.paymentId = paymentId } }

@@ -27,6 +27,8 @@ public struct WalletState: ScreenState {
     public var balanceAt: UInt64?
     /// Coins that are sent here can be settled.
     public var boardingAddress: String?
+    /// What ``WalletModel/restore(backup:)`` found, and what it could not do.
+    public var restored: RestoreReport?
     /// What the last settling brought.
     public var settled: Settlement?
     /// When maintenance is to run again at the latest, in unix seconds; `nil` where nothing is pending, or it has not run yet.
@@ -78,18 +80,42 @@ public final class WalletModel: Model<WalletState> {
         await resume()
     }
 
-    private func openOnce() async {
-        await act("open") {
-            let opened = try await Wallet.open(config: config, mnemonic: mnemonics.mnemonic())
-            let address = try await opened.boardingAddress()
-            let last = try await opened.lastBalance()
-            wallet = opened
-            update {
-                $0.phase = .open
-                $0.boardingAddress = address
-                $0.balance = last?.balance
-                $0.balanceAt = last?.at
+    /// Makes the wallet again from its words, in place of ``open()``: where the words are there and the database is not. With a backup
+    /// (what ``backUp()`` showed) also its channels. ``WalletState/restored`` says what was found; where it warns of a server that was
+    /// away, ``shutdown()`` and this once more add what is missing.
+    public func restore(backup: String? = nil) async {
+        while let opening { await opening.value }
+        var restored = false
+        let task = Task {
+            await act("restore") {
+                guard wallet == nil else { throw Problem("The wallet is open already") }
+                let backup = backup?.trimmingCharacters(in: .whitespacesAndNewlines)
+                let answer = try await restoreWallet(config: config, mnemonic: mnemonics.mnemonic(), backup: backup)
+                try await adopt(answer.wallet)
+                update { $0.restored = answer.report }
+                restored = true
             }
+            opening = nil
+        }
+        opening = task
+        await task.value
+        // What did not work stays on the screen.
+        if restored { await resume() }
+    }
+
+    private func openOnce() async {
+        await act("open") { try await adopt(Wallet.open(config: config, mnemonic: mnemonics.mnemonic())) }
+    }
+
+    private func adopt(_ opened: Wallet) async throws {
+        let address = try await opened.boardingAddress()
+        let last = try await opened.lastBalance()
+        wallet = opened
+        update {
+            $0.phase = .open
+            $0.boardingAddress = address
+            $0.balance = last?.balance
+            $0.balanceAt = last?.at
         }
     }
 
@@ -141,8 +167,9 @@ public final class WalletModel: Model<WalletState> {
     /// Picks the database up again, and goes on with what was interrupted.
     public func wake() async {
         await inTurn {
+            // Why it does not open stays on the screen.
+            guard let wallet = self.wallet, self.state.phase == .resting else { return }
             await self.act("wake") {
-                guard let wallet = self.wallet, self.state.phase == .resting else { return }
                 try await wallet.reopenDatabase()
                 self.update { $0.phase = .open }
             }

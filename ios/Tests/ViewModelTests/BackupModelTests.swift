@@ -24,10 +24,23 @@ final class BackupModelTests: ModelStory, @unchecked Sendable {
             XCTAssertNil(payer.wallet.state.backup)
             await payer.shutdown()
 
-            let restored = try await restoreWallet(config: config("found"), mnemonic: words, backup: backup)
-            XCTAssertEqual(restored.report.channels, [channel])
-            XCTAssertEqual(restored.report.warnings, [])
-            try await restored.wallet.shutdown()
+            // The same words on a phone without the database: what is no backup changes nothing.
+            let found = WalletModel(config: config("found"), mnemonics: Words(words: words))
+            await found.restore(backup: "tea")
+            XCTAssertNotNil(found.state.problem)
+            XCTAssertNil(found.wallet)
+            XCTAssertFalse(FileManager.default.fileExists(atPath: config("found").databasePath))
+            await found.restore(backup: "\n\(backup) ")
+            XCTAssertNil(found.state.problem)
+            XCTAssertEqual(found.state.restored?.channels, [channel])
+            XCTAssertEqual(found.state.restored?.warnings, [])
+            XCTAssertEqual(found.state.phase, .open)
+            let list = ChannelListModel(wallet: try XCTUnwrap(found.wallet))
+            await list.refresh()
+            XCTAssertEqual(list.state.rows?.map(\.id), [channel])
+            await found.restore(backup: backup)
+            XCTAssertEqual(found.state.problem, "The wallet is open already.")
+            await found.shutdown()
             await receiver.shutdown()
         }
     }

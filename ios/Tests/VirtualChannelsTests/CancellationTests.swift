@@ -42,10 +42,16 @@ final class CancellationTests: Story {
             }
             let amount = Sats(UInt64.random(in: 1...100, using: &random))
             let wait = UInt64.random(in: 0...1_500_000, using: &random)
+            let letGo = seed % 2 == 0
             let task = Task { [payer] in
                 // What an app does whose view may be gone by now.
                 try Task.checkCancellation()
-                return try await payer.pay(channelId: pair.channel, amount: amount, paymentId: "seed \(seed)")
+                // By turns: the generated code waits to the end; the other one lets go in the middle.
+                if letGo {
+                    try await payer.payAndLetGo(channelId: pair.channel, amount: amount, paymentId: "seed \(seed)")
+                } else {
+                    _ = try await payer.pay(channelId: pair.channel, amount: amount, paymentId: "seed \(seed)")
+                }
             }
             if wait % 3 > 0 { try await Task.sleep(nanoseconds: wait) }
             task.cancel()
@@ -58,12 +64,14 @@ final class CancellationTests: Story {
             let stored = try await payer.channel(channelId: pair.channel).amount
             let again = try await payer.pay(channelId: pair.channel, amount: amount, paymentId: "seed \(seed)")
             XCTAssertTrue(stored == paid || stored == paid + amount, "seed \(seed): \(paid) became \(stored) with a payment of \(amount)")
-            XCTAssertEqual(again.repeated, stored == paid + amount, "seed \(seed): the next call does not show what happened")
+            // One that was let go of may come to its end after that look.
+            let shown = again.repeated == (stored == paid + amount) || letGo && again.repeated
+            XCTAssertTrue(shown, "seed \(seed): the next call does not show what happened")
             XCTAssertEqual(again.amount, paid + amount, "seed \(seed)")
-            if case .success(let payment) = answer {
-                XCTAssertEqual(payment.amount, stored, "seed \(seed): it was answered, and is not stored")
+            if case .success = answer {
+                XCTAssertEqual(stored, paid + amount, "seed \(seed): it was answered, and is not stored")
                 answered.payments += 1
-            } else {
+            } else if !letGo {
                 XCTAssertEqual(stored, paid, "seed \(seed): it was refused, and is stored")
             }
             paid += amount
@@ -124,26 +132,42 @@ final class CancellationTests: Story {
     }
 }
 
+/// Calls that let go of the library's future when the task is cancelled, as the generated ones do not.
 extension Wallet {
-    /// `send`, which lets go of the library's future when the task is cancelled.
     fileprivate func sendAndLetGo(address: String, amount: Sats) async throws {
+        try await lettingGo {
+            uniffi_virtual_channels_fn_method_wallet_send(self.uniffiCloneHandle(), buffer(address), FfiConverterTypeSats_lower(amount))
+        }
+    }
+
+    fileprivate func payAndLetGo(channelId: String, amount: Sats, paymentId: String) async throws {
+        try await lettingGo {
+            uniffi_virtual_channels_fn_method_wallet_pay(
+                self.uniffiCloneHandle(), buffer(channelId), FfiConverterTypeSats_lower(amount), buffer(paymentId), buffer([0]))
+        }
+    }
+
+    private func lettingGo(_ start: @escaping () -> UInt64) async throws {
         try await CancellableWait(
-            start: {
-                let text = Array(address.utf8).withUnsafeBufferPointer { bytes in
-                    var status = RustCallStatus()
-                    return ffi_virtual_channels_rustbuffer_from_bytes(
-                        ForeignBytes(len: Int32(bytes.count), data: bytes.baseAddress), &status)
-                }
-                return uniffi_virtual_channels_fn_method_wallet_send(self.uniffiCloneHandle(), text, FfiConverterTypeSats_lower(amount))
-            },
+            start: start,
             poll: ffi_virtual_channels_rust_future_poll_rust_buffer,
             complete: ffi_virtual_channels_rust_future_complete_rust_buffer,
             cancel: { ffi_virtual_channels_rust_future_cancel_rust_buffer($0) },
             free: { ffi_virtual_channels_rust_future_free_rust_buffer($0) },
-            lift: { txid in
+            lift: { answer in
                 var status = RustCallStatus()
-                ffi_virtual_channels_rustbuffer_free(txid, &status)
+                ffi_virtual_channels_rustbuffer_free(answer, &status)
             }
         ).answer()
+    }
+}
+
+private func buffer(_ text: String) -> RustBuffer { buffer(Array(text.utf8)) }
+
+/// As the library reads it: a text is its bytes, and a single zero an option that is not there.
+private func buffer(_ bytes: [UInt8]) -> RustBuffer {
+    bytes.withUnsafeBufferPointer { bytes in
+        var status = RustCallStatus()
+        return ffi_virtual_channels_rustbuffer_from_bytes(ForeignBytes(len: Int32(bytes.count), data: bytes.baseAddress), &status)
     }
 }

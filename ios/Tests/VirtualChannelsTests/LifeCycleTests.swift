@@ -25,6 +25,9 @@ final class LifeCycleTests: Story {
 
     func testARefundAfterTheLocktime() async throws {
         let pair = try await pair()
+        let quote = try await pair.payer.quoteRefund(channelId: pair.channel)
+        let capacity = try await pair.payer.channel(channelId: pair.channel).capacity
+        XCTAssertEqual([quote.fee, quote.amount], [.zero, capacity])
         let early = try await refusal { try await pair.payer.refund(channelId: pair.channel) }
         guard case .LocktimeNotReached(pair.channel, let locktime, let now) = early else { return XCTFail("\(early)") }
         XCTAssertGreaterThan(locktime, now)

@@ -58,7 +58,7 @@ final class TeardownTests: Story {
     private static func threads() -> [String] {
         let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? []
         let names = tasks.compactMap { try? String(contentsOfFile: "/proc/self/task/\($0)/comm", encoding: .utf8) }
-        return names.filter { $0.hasPrefix("virtual-channe") || $0.hasPrefix("tokio") }
+        return names.filter { name in ["virtual-channe", "tokio", "vc-log"].contains { name.hasPrefix($0) } }
     }
 
     /// What the process has open.

@@ -30,7 +30,8 @@ let package = Package(
                 .product(name: "VirtualChannelsModel", package: "VirtualChannels"),
             ],
             path: ".",
-            exclude: ["Info.plist"]
+            exclude: ["Info.plist"],
+            resources: [.copy("PrivacyInfo.xcprivacy")]
         )
     ],
     swiftLanguageModes: [.v6]

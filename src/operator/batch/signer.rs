@@ -37,6 +37,15 @@ struct Slot {
     message: [u8; 32],
 }
 
+/// A nonce that has not signed would give the key away to whoever finds it beside the signature of another session.
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(secret) = &mut self.secret {
+            secret.non_secure_erase();
+        }
+    }
+}
+
 impl Drop for TreeSigner {
     fn drop(&mut self) {
         self.keypair.non_secure_erase();

@@ -35,7 +35,7 @@ fn a_channel_comes_back_whole() {
     assert_eq!((row.hot.state, row.hot.high, row.hot.update), (ChannelState::Confirming, Amount::ZERO, None));
     assert_eq!((row.authorisation.as_deref(), row.submit_answer, row.result), (Some(&b"auth"[..]), None, None));
     assert_eq!(store.read(|db| db.channel_at(&record(2, Role::Receiver).funding)).unwrap().unwrap().hot.id.0, [2; 32]);
-    assert_eq!(store.read(|db| db.channels()).unwrap().len(), 2);
+    assert_eq!(store.read(|db| db.channels()).unwrap().0.len(), 2);
     assert_eq!(store.read(|db| db.channel(&ChannelId([3; 32]))).unwrap(), None);
 }
 
@@ -119,7 +119,7 @@ fn a_branch_stays_once_the_channel_is_funded() {
     store.write(|db| db.set_state(&ID, &[ChannelState::Open], ChannelState::Refunded)).unwrap();
     store.write(|db| db.delete_channel(&ID)).unwrap();
     assert_eq!(store.read(|db| db.branch(&at)).unwrap(), None);
-    assert_eq!(store.read(|db| db.channels()).unwrap(), []);
+    assert_eq!(store.read(|db| db.channels()).unwrap().0, []);
     for table in ["channel_hot", "channel_rare"] {
         assert_eq!(number(&store, &format!("SELECT count(*) FROM {table}")), 0);
     }

@@ -11,6 +11,7 @@ use super::super::loaded::LoadedChannel;
 use super::super::offchain::{AnswerData, OffchainData};
 use super::super::refund::refund_flow;
 use super::super::signed_away::gone_for_good;
+use super::super::sound::is_damage;
 use super::super::{Wallet, WalletError};
 use super::data::{Claim, ExitData, Hex, exit_flow};
 use super::{ExitReason, ExitStage};
@@ -155,7 +156,11 @@ impl Wallet {
                 db.lock_coins(&exit_flow(&outpoint), &[*own])?;
             }
             self.push_event(db, Some(&id), &EventKind::ExitBegan { outpoint, reason })?;
-            self.begin_exits_beside(db, &info, outpoint, reason)?;
+            match self.begin_exits_beside(db, &info, outpoint, reason) {
+                // What is beside a channel must not keep it from being left.
+                Err(error) if is_damage(&error) => note!(Error, "beside {outpoint}: {error}"),
+                begun => begun?,
+            }
             Ok(true)
         })
     }

@@ -17,6 +17,9 @@ use crate::channel::exit::anchor_of;
 /// A rate that is never too much.
 const LOW: FeeRate = FeeRate::from_sat_per_vb_u32(10);
 
+/// So many exits may wait for the coins of others without a word: a block or two later it is their turn.
+const FEW: usize = 3;
+
 /// A child with one coin is no larger, in virtual bytes.
 const USUAL_CHILD: u64 = 200;
 
@@ -50,11 +53,17 @@ impl Wallet {
             // Not worth it: whoever pays that wants it more.
             return Ok(());
         }
-        let rate = sane(look.rate, exit.data.budget(Some(&txid)), parent.vsize() as u64 + USUAL_CHILD);
+        let rate = sane(look.rate, exit.data.budget_of(parent), parent.vsize() as u64 + USUAL_CHILD);
         let mut made = self.new_child(look, parent, own, over, rate);
         if lacks_coins(&made) {
             // It comes back as change in the next block.
             if over.is_none() && look.waiting {
+                look.without_coins += 1;
+                if look.without_coins > FEW
+                    && let Err(error) = &made
+                {
+                    exit.data.problem = ExitProblem::of_coins(error);
+                }
                 return Ok(());
             }
             if self.forget_beaten(look).await? {
@@ -140,7 +149,7 @@ impl Wallet {
         let own_child = exit.data.child_of(&parent.compute_txid());
         look.waiting |=
             own_child.is_some_and(|child| child.compute_txid() == spend.txid) && look.is_enough(paid.fee, vsize);
-        let budget = exit.data.budget(Some(&parent.compute_txid()));
+        let budget = exit.data.budget_of(parent);
         if is_stuck(paid.fee, fee(sane(look.rate, budget, vsize), vsize)) {
             return self.send_package(look, exit, parent, own, Some(Rival::child(paid.fee))).await;
         }

@@ -9,6 +9,7 @@ use super::super::coins::sum;
 use super::super::error::Result;
 use super::super::events::EventKind;
 use super::super::signed_away::{gone_for_good, maybe_gone};
+use super::super::sound::is_damage;
 use super::super::{Wallet, WalletError, offchain};
 use super::data::{Claim, ExitData, exit_flow};
 use super::worth::{Worth, pays_its_claim};
@@ -102,7 +103,7 @@ impl Wallet {
 
     /// The ways out of closed channels whose result is still this wallet's.
     async fn closed_ways(&self) -> Result<Vec<ClosedWay>> {
-        let rows = self.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
+        let rows = self.sound_channels()?;
         let closed = rows.into_iter().filter(|row| row.hot.state == ChannelState::Closed);
         let closed: Vec<_> = closed.filter_map(|row| Some((row.record.id, row.result?.outpoint?))).collect();
         if closed.is_empty() {
@@ -118,6 +119,7 @@ impl Wallet {
                     ways.push(ClosedWay { id, outpoint: data.outpoint, amount: data.amount, path });
                 }
                 Err(error @ WalletError::WrongState { .. }) => note!(Info, "channel {id} is not left: {error}"),
+                Err(error) if is_damage(&error) => note!(Error, "channel {id} is not left: {error}"),
                 Err(error) => return Err(error.into()),
             }
         }

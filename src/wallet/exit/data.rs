@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::super::coins::sum;
 use super::super::error::Result;
 use super::super::{Wallet, WalletError};
-use super::ended::End;
+use super::ended::{End, spends};
 use super::{ExitInfo, ExitProblem, ExitReason, ExitStage};
 use crate::channel::ChannelId;
 use crate::channel::terms::tagged_hash;
@@ -110,6 +110,18 @@ impl ExitData {
         (self.amount / 2).checked_sub(self.paid_beside(parent)).unwrap_or(Amount::ZERO)
     }
 
+    /// The same for a transaction of the way. The receiver's claim has a rival that gets all where it comes too late: it may pay
+    /// half of what would be left without it, whatever the way has cost.
+    pub fn budget_of(&self, tx: &Transaction) -> Amount {
+        let txid = tx.compute_txid();
+        let budget = self.budget(Some(&txid));
+        if self.claim != Claim::ExitUpdate || !spends(tx, &self.outpoint) {
+            return budget;
+        }
+        let left = self.amount.checked_sub(self.paid_beside(Some(&txid))).unwrap_or(Amount::ZERO);
+        budget.max(left / 2)
+    }
+
     pub fn info(&self) -> Result<ExitInfo> {
         Ok(ExitInfo {
             outpoint: self.outpoint,
@@ -124,7 +136,7 @@ impl ExitData {
 }
 
 /// The journal entry of the exit of a VTXO: one at most.
-pub(super) fn exit_flow(outpoint: &OutPoint) -> [u8; 32] {
+pub(in crate::wallet) fn exit_flow(outpoint: &OutPoint) -> [u8; 32] {
     tagged_hash(b"virtual-channels/exit", &bitcoin::consensus::serialize(outpoint))
 }
 

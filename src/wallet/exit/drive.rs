@@ -36,6 +36,8 @@ pub(super) struct Look {
     pub sent: HashSet<Txid>,
     /// Children of ours wait for a block and pay what the rate of today asks for: the change of their coins comes back soon.
     pub waiting: bool,
+    /// So many exits found no coin in this run, and wait for that change.
+    pub without_coins: usize,
 }
 
 /// An exit with what it rests on.
@@ -68,6 +70,7 @@ impl Wallet {
 
     async fn run_exits(&self) -> Result<Vec<ExitInfo>> {
         let _turn = self.exiting.lock().await;
+        self.drop_damaged_exits()?;
         let exits = || self.store.read::<_, Box<WalletError>>(|db| Ok(db.flows_of(FlowKind::Exit)?));
         if exits()?.is_empty() && !self.doubts_ends()? && !self.doubts_taken_back()? {
             return Ok(Vec::new());
@@ -99,15 +102,19 @@ impl Wallet {
             beaten: HashSet::new(),
             sent: HashSet::new(),
             waiting: false,
+            without_coins: 0,
         };
-        let mut claims = HashMap::new();
+        let mut turns = HashMap::new();
         for flow in &flows {
             let data: ExitData = decode(flow)?;
-            claims.insert(flow.id, data.claim);
+            let channel = data.channel_id()?.and_then(|id| self.loaded(&id).ok());
+            let last = channel.map_or(u64::MAX, |loaded| loaded.record.expiry);
+            turns.insert(flow.id, (data.claim != Claim::ExitUpdate, last));
             look.kept.extend(data.children);
         }
-        // Where there are not coins for all: a receiver's claim has a rival that others do not have.
-        flows.sort_by_key(|flow| claims.get(&flow.id) != Some(&Claim::ExitUpdate));
+        // Where there are not coins for all: a receiver's claim has a rival that others do not have, and the earliest deadline
+        // comes first.
+        flows.sort_by_key(|flow| turns.get(&flow.id).copied());
         let mut infos = Vec::with_capacity(flows.len());
         for flow in flows {
             infos.push(self.advance_exit(&mut look, flow).await?);

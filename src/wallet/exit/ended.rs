@@ -133,12 +133,12 @@ pub(super) fn spends(tx: &Transaction, outpoint: &OutPoint) -> bool {
 }
 
 fn ended_exits(db: &Db<'_>) -> Result<Vec<ExitData>> {
-    match db.meta(KEY)? {
-        Some(data) => {
-            Ok(serde_json::from_slice(&data).map_err(|_| WalletError::CorruptFlow { what: "the ended exits" })?)
-        }
-        None => Ok(Vec::new()),
-    }
+    let Some(data) = db.meta(KEY)? else { return Ok(Vec::new()) };
+    // A second look at what has ended is worth less than those that have not.
+    Ok(serde_json::from_slice(&data).unwrap_or_else(|error| {
+        note!(Error, "the ended exits cannot be read: {error}");
+        Vec::new()
+    }))
 }
 
 fn put_ended(db: &Db<'_>, ended: &[ExitData]) -> Result<()> {

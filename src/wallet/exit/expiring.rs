@@ -132,10 +132,8 @@ impl Wallet {
 
     /// Own VTXOs that are no channel's: what a close paid is left as the channel.
     fn own_coins(&self) -> Result<Vec<OwnVtxo>> {
-        let results: HashSet<OutPoint> = self.store.read::<_, Box<WalletError>>(|db| {
-            let closed = db.channels()?.into_iter().filter(|row| row.hot.state == ChannelState::Closed);
-            Ok(closed.filter_map(|row| row.result?.outpoint).collect())
-        })?;
+        let closed = self.sound_channels()?.into_iter().filter(|row| row.hot.state == ChannelState::Closed);
+        let results: HashSet<OutPoint> = closed.filter_map(|row| row.result?.outpoint).collect();
         let mut vtxos = self.own_vtxos()?;
         vtxos.retain(|vtxo| !results.contains(&vtxo.outpoint));
         Ok(vtxos)
@@ -163,7 +161,7 @@ impl Wallet {
     /// which would come on chain with it.
     fn beside_channels(&self) -> Result<HashSet<Txid>> {
         use ChannelState::{Closing, Confirming, Open, Refunding};
-        let rows = self.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
+        let rows = self.sound_channels()?;
         let used = rows.into_iter().filter(|row| {
             let money = match row.hot.role {
                 Role::Payer => row.hot.high < row.record.capacity,

@@ -31,16 +31,17 @@ pub use quote::ExitQuote;
 
 pub(super) use boarding::Boarded;
 pub(super) use coins::was_left;
-pub(super) use data::payout_of;
+pub(super) use data::{exit_flow, payout_of};
 pub(super) use worth::paid_for;
 
 use bitcoin::{Amount, OutPoint, Txid};
 use serde::{Deserialize, Serialize};
 
-use super::Wallet;
 use super::batch::decode;
 use super::error::Result;
+use super::{Wallet, WalletError};
 use crate::channel::{ChannelId, Unit};
+use crate::log::note;
 use crate::store::FlowKind;
 
 /// Why something is left on chain.
@@ -154,6 +155,19 @@ impl Wallet {
     /// The exits under way, oldest first, as the last look left them. No network.
     pub fn exits(&self) -> Result<Vec<ExitInfo>> {
         let flows = self.store.read(|db| db.flows_of(FlowKind::Exit))?;
-        flows.iter().map(|flow| decode::<data::ExitData>(flow)?.info()).collect()
+        flows.iter().filter_map(|flow| Some(decode::<data::ExitData>(flow).ok()?.info())).collect()
+    }
+
+    /// Takes exits whose entry cannot be read out of the journal: the others go on, and maintenance begins them anew, as the chain
+    /// shows how far they are.
+    pub(super) fn drop_damaged_exits(&self) -> Result<()> {
+        let flows = self.store.read::<_, Box<WalletError>>(|db| Ok(db.flows_of(FlowKind::Exit)?))?;
+        for flow in flows {
+            if let Err(error) = decode::<data::ExitData>(&flow) {
+                note!(Error, "an exit begins anew, its entry cannot be read: {error}");
+                self.store.write::<_, Box<WalletError>>(|db| Ok(db.delete_flow(&flow.id)?))?;
+            }
+        }
+        Ok(())
     }
 }

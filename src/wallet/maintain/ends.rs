@@ -17,7 +17,7 @@ impl Run {
         if !self.operator {
             return Ok(());
         }
-        let mut rows = self.wallet.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
+        let mut rows = self.wallet.sound_channels()?;
         rows.retain(|row| is_waiting(row) && !self.begun.contains(&row.record.id));
         rows.sort_unstable_by_key(|row| row.record.expiry);
         for row in rows {

@@ -44,7 +44,7 @@ impl Wallet {
     /// Without its branch a channel cannot be watched, nor left: one that was damaged, in the file or before a backup was
     /// made of it, is fetched again.
     pub(in crate::wallet) async fn keep_channel_branches(&self) -> Result<usize> {
-        let rows = self.store.read::<_, Box<WalletError>>(|db| Ok(db.channels()?))?;
+        let rows = self.sound_channels()?;
         let going = rows.into_iter().filter(|row| !has_ended(row) && row.hot.state != ChannelState::Confirming);
         let outputs = going.map(|row| {
             let terms = ChannelTerms::from_canonical(&row.record.terms)?;

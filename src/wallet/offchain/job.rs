@@ -166,7 +166,7 @@ impl Job {
 }
 
 /// A get-pending-tx proof over own coins, signed.
-fn pending_intent(coins: &[IntentInput], signers: &[Signer]) -> Result<Intent> {
+pub(in crate::wallet) fn pending_intent(coins: &[IntentInput], signers: &[Signer]) -> Result<Intent> {
     let mut intent = Intent::new(&IntentMessage::GetPendingTx { expire_at: 0 }, coins, Vec::new())?;
     let keys = signers.first().into_iter().chain(signers).map(|signer| &signer.own);
     for (index, keypair) in keys.enumerate() {

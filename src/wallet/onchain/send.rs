@@ -115,7 +115,7 @@ impl Wallet {
     fn payment(&self, db: &Db<'_>, picture: &mut Picture, order: &Order) -> Result<Payment> {
         let free: Vec<OnchainCoin> =
             picture.coins().into_iter().filter(|coin| coin.confirmed && coin.spent_by.is_none()).collect();
-        let channels = db.channels()?;
+        let (channels, _) = db.channels()?;
         let exiting = channels.iter().filter(|row| row.hot.state == ChannelState::Exiting).count();
         let exits = exiting.max(db.flows_of(FlowKind::Exit)?.len());
         let (kept, free) = keep_for_exits(free, exits, order.rate);

@@ -123,8 +123,8 @@ impl Wallet {
 
     /// What exits under way pay to: the payouts of channels that are on chain, and those of coins.
     fn exit_payouts(&self) -> Result<Vec<ScriptBuf>> {
-        let (channels, flows) =
-            self.store.read::<_, Box<WalletError>>(|db| Ok((db.channels()?, db.flows_of(FlowKind::Exit)?)))?;
+        let channels = self.sound_channels()?;
+        let flows = self.store.read::<_, Box<WalletError>>(|db| Ok(db.flows_of(FlowKind::Exit)?))?;
         let mut payouts = Vec::new();
         for row in channels.iter().filter(|row| row.hot.state == ChannelState::Exiting) {
             let terms = ChannelTerms::from_canonical(&row.record.terms)?;

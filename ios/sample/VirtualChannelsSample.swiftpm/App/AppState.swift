@@ -20,6 +20,14 @@ final class AppState: ObservableObject {
 
     /// `nil` until the servers are known.
     @Published private(set) var wallet: WalletModel?
+    /// Why there is no wallet with the servers that were chosen.
+    @Published private(set) var problem: String?
+    /// The words are on this phone and their database is not, as where the app was removed and installed again, since the Keychain keeps
+    /// what it has; or a restore is not complete. A wallet that is opened instead would not know of its coins.
+    @Published private(set) var restoring = false
+    /// Where the wallet's files are.
+    private(set) var files: WalletFiles?
+    private var mnemonics: KeychainMnemonic?
     /// `nil` until the wallet is open.
     @Published private(set) var models: Models?
 
@@ -29,11 +37,21 @@ final class AppState: ObservableObject {
 
     /// Opens the wallet with these servers, now and at the next start.
     func use(_ servers: Servers) {
-        guard let files = try? WalletFiles.standard(wallet: servers.name) else { return }
+        let files: WalletFiles
+        do {
+            files = try WalletFiles.standard(wallet: servers.name)
+            problem = nil
+        } catch {
+            problem = "The wallet's folder cannot be made: \(error.localizedDescription)"
+            return
+        }
         servers.store()
         let config = WalletConfig(
             databasePath: files.database.path, network: servers.network, operatorUrl: servers.operator, esploraUrl: servers.esplora)
-        let wallet = WalletModel(config: config, mnemonics: KeychainMnemonic(account: servers.name))
+        let mnemonics = KeychainMnemonic(account: servers.name)
+        let wallet = WalletModel(config: config, mnemonics: mnemonics)
+        self.files = files
+        self.mnemonics = mnemonics
         self.wallet = wallet
         Task { await open(wallet) }
     }
@@ -43,6 +61,7 @@ final class AppState: ObservableObject {
         Servers.forget()
         wallet = nil
         models = nil
+        restoring = false
     }
 
     /// Suspended apps must hold no lock on the database.
@@ -53,7 +72,7 @@ final class AppState: ObservableObject {
             Task {
                 await open(wallet)
                 await wallet.wake()
-                await wallet.refresh()
+                if wallet.wallet != nil { await wallet.refresh() }
             }
         case .background:
             Maintenance.schedule()
@@ -80,7 +99,57 @@ final class AppState: ObservableObject {
 
     /// Opens the wallet where that was not done yet, and makes the models on it.
     func open(_ wallet: WalletModel) async {
+        if wallet.wallet == nil {
+            do {
+                restoring = try isToBeRestored()
+                problem = nil
+            } catch {
+                // As before the first unlocking: nothing is opened that might have to be restored.
+                problem = error.localizedDescription
+                return
+            }
+        }
+        // That asks for a person, who may have a backup.
+        guard !restoring else { return }
         await wallet.open()
+        show(wallet)
+    }
+
+    /// Makes the wallet again, with a backup where there is one. What it warns of may be had by another one, also at the next start.
+    func restore(_ wallet: WalletModel, backup: String?) async {
+        if wallet.wallet != nil { await wallet.shutdown() }
+        mark?.put()
+        await wallet.restore(backup: backup)
+        guard let report = wallet.state.restored, wallet.wallet != nil else { return }
+        if report.warnings.allSatisfy({ $0 == .noBackup }) { mark?.remove() }
+        restoring = false
+        show(wallet)
+    }
+
+    /// To the screen that restores, from a wallet whose restore was not complete.
+    func restoreAgain(_ wallet: WalletModel) async {
+        await wallet.shutdown()
+        models = nil
+        restoring = true
+    }
+
+    /// Opens what there is.
+    func goOnWithout(_ wallet: WalletModel) async {
+        mark?.remove()
+        restoring = false
+        await wallet.open()
+        show(wallet)
+    }
+
+    private var mark: RestoreMark? { files.map { RestoreMark(folder: $0.folder) } }
+
+    private func isToBeRestored() throws -> Bool {
+        guard let files, let mnemonics else { return false }
+        if mark?.isThere == true { return true }
+        return try mnemonics.exists() && !FileManager.default.fileExists(atPath: files.database.path)
+    }
+
+    private func show(_ wallet: WalletModel) {
         guard models == nil, let opened = wallet.wallet else { return }
         models = Models(
             wallet: wallet, payer: PayerModel(wallet: opened), receiver: ReceiverModel(wallet: opened),

@@ -15,10 +15,12 @@ struct SampleApp: App {
         WindowGroup {
             if let models = app.models {
                 HomeScreen(models: models)
+            } else if let wallet = app.wallet, app.restoring {
+                RestoreScreen(wallet: wallet) { app.forgetServers() }
             } else if let wallet = app.wallet {
-                OpeningScreen(wallet: wallet) { app.forgetServers() }
+                OpeningScreen(wallet: wallet, problem: app.problem) { app.forgetServers() }
             } else {
-                ServersScreen { app.use($0) }
+                ServersScreen(problem: app.problem) { app.use($0) }
             }
         }
         .onChange(of: phase) { phase in app.scene(is: phase) }

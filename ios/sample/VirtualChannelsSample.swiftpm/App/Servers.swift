@@ -22,8 +22,10 @@ struct Servers: Codable, Equatable {
 
     /// Each operator has a wallet and a mnemonic of its own.
     var name: String {
-        let host = URL(string: self.operator)?.host ?? "operator"
-        return "\(networkName)-\(host)".filter { $0.isLetter || $0.isNumber || $0 == "-" }
+        let url = URL(string: self.operator)
+        let usual = url?.scheme?.lowercased() == "http" ? 80 : 443
+        let port = url?.port.flatMap { $0 == usual ? nil : "-\($0)" } ?? ""
+        return "\(networkName)-\(url?.host?.lowercased() ?? "operator")\(port)".filter { $0.isLetter || $0.isNumber || $0 == "-" }
     }
 
     static func stored() -> Servers? {

@@ -7,6 +7,11 @@ struct KeychainMnemonic: MnemonicSource {
     /// Tells the wallets of one app apart.
     let account: String
 
+    /// Whether there are words already.
+    func exists() throws -> Bool {
+        try MnemonicKeychain(account: account).read() != nil
+    }
+
     func mnemonic() async throws -> String {
         let keychain = MnemonicKeychain(account: account)
         return try keychain.read() ?? keychain.create()

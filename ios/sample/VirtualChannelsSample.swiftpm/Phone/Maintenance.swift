@@ -27,6 +27,8 @@ enum Maintenance {
 
     @MainActor
     private static func run(_ task: BGTask) {
+        // An app that is killed meanwhile has asked for its next run all the same.
+        schedule()
         let run = Run(task)
         // What the library has begun then goes on at the next run.
         task.expirationHandler = handler { await run.end(worked: false) }

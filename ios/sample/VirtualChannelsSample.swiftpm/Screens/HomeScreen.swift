@@ -23,12 +23,13 @@ struct HomeScreen: View {
 /// While the wallet opens, and where it does not.
 struct OpeningScreen: View {
     @ObservedObject var wallet: WalletModel
+    let problem: String?
     let change: @MainActor () -> Void
 
     var body: some View {
         VStack(spacing: 20) {
             if wallet.state.busy { ProgressView("Opening the wallet") }
-            ProblemView(problem: wallet.state.problem)
+            ProblemView(problem: problem ?? wallet.state.problem)
             if !wallet.state.busy {
                 ActionButton("Try again", busy: false) { await AppState.shared.open(wallet) }
                 Button("Other servers", action: change)
@@ -40,11 +41,13 @@ struct OpeningScreen: View {
 
 /// Asks for the servers.
 struct ServersScreen: View {
+    let problem: String?
     let chosen: @MainActor (Servers) -> Void
     @State private var servers = Servers()
 
     var body: some View {
         Form {
+            ProblemView(problem: problem)
             Picker("Network", selection: $servers.networkName) {
                 ForEach(["mutinynet", "signet", "regtest"], id: \.self) { Text($0) }
             }

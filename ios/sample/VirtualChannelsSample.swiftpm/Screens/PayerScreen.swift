@@ -9,10 +9,11 @@ struct PayerScreen: View {
     @State private var capacity: Sats?
     @State private var amount: Sats?
     @State private var memo = ""
+    @State private var problem: String?
 
     var body: some View {
         Form {
-            ProblemView(problem: model.state.problem)
+            ProblemView(problem: problem ?? model.state.problem)
             if let notice = model.state.notice { Label(notice, systemImage: "checkmark.circle") }
             if model.state.busy { ProgressView() }
             screen
@@ -56,12 +57,21 @@ struct PayerScreen: View {
     }
 
     @ViewBuilder private var payForm: some View {
+        if let kept = PendingPayment.stored() {
+            ActionButton("Go on with the payment of \(Sats(kept.amount).description)", busy: model.state.busy) {
+                await model.pay(channel: kept.channel, amount: Sats(kept.amount), memo: kept.memo, paymentId: kept.paymentId)
+            }
+            Button("Forget that payment") {
+                PendingPayment.forget(kept.paymentId)
+                model.next()
+            }
+        }
         ForEach((channels.state.rows ?? []).filter { $0.isOpen && $0.role == .payer }) { row in
             Section("Channel \(row.shortId): \(row.remaining.description) left") {
                 SatsField(title: "Amount in sats", amount: $amount)
                 TextField("Memo", text: $memo)
                 ActionButton("Pay", busy: model.state.busy || amount == nil) {
-                    if let amount { await model.pay(channel: row.id, amount: amount, memo: memo.isEmpty ? nil : memo) }
+                    if let amount { await pay(row.id, amount, memo.isEmpty ? nil : memo) }
                 }
                 if row.paid > .zero {
                     ActionButton("Show the latest payment again", busy: model.state.busy) { await model.showLatest(channel: row.id) }
@@ -70,8 +80,20 @@ struct PayerScreen: View {
         }
     }
 
+    private func pay(_ channel: String, _ amount: Sats, _ memo: String?) async {
+        do {
+            try PendingPayment(channel: channel, amount: amount.value, memo: memo, paymentId: model.state.paymentId).store()
+        } catch {
+            problem = error.localizedDescription
+            return
+        }
+        problem = nil
+        await model.pay(channel: channel, amount: amount, memo: memo)
+    }
+
     private var back: some View {
         Button("Done") {
+            if case .payment = model.state.screen { PendingPayment.forget(model.state.paymentId) }
             model.next()
             (capacity, amount, memo) = (nil, nil, "")
         }

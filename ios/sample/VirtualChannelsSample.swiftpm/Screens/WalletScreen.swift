@@ -9,6 +9,14 @@ struct WalletScreen: View {
     var body: some View {
         Form {
             ProblemView(problem: model.state.problem)
+            if let restored = model.state.restored {
+                Section("Restored: \(restored.channels.count) channels, \(restored.vtxos.count + restored.boarding.count) coins") {
+                    ForEach(Array(restored.warnings.enumerated()), id: \.offset) { _, warning in Text("\(String(describing: warning))") }
+                    if !restored.warnings.isEmpty {
+                        ActionButton("Restore again", busy: model.state.busy) { await AppState.shared.restoreAgain(model) }
+                    }
+                }
+            }
             if let balance = model.state.balance {
                 Section("Balance") {
                     line("Final", balance.settled)

@@ -124,6 +124,8 @@ pub enum Knob {
     StaleNew,
     /// The commitment transaction is announced but not broadcast.
     HoldCommitment,
+    /// GetPendingTx answers the ark transaction with the operator's signatures alone.
+    UnsignedPending,
     /// The checkpoint is not sent when a VTXO that is spent off chain comes on chain.
     NoCheckpoint,
     /// GetVirtualTxs shows signatures that do not verify.

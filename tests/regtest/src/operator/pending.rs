@@ -9,6 +9,7 @@ use bitcoin::{OutPoint, Txid};
 use tonic::Status;
 
 use super::errors::{Code, Refusal, refuse};
+use super::faults::Knob;
 use super::intent::{Intent, ShortMessage};
 use super::psbt::{self, Unsigned};
 use super::register::{bad_input, in_time, verify_short};
@@ -157,6 +158,7 @@ pub async fn pending(
         check_coin(&intent, i + 1, vtxos.iter().find(|v| v.outpoint == *outpoint))?;
     }
     verify_short(&intent, &signers)?;
+    let unsigned = shared.faults.take(Knob::UnsignedPending);
     let mut pending_txs: Vec<wire::PendingTx> = Vec::new();
     shared.with_book(|book| {
         for txid in vtxos.iter().filter_map(|v| v.ark_txid) {
@@ -164,9 +166,15 @@ pub async fn pending(
             let Some(tx) = book.offchain.get(&txid).filter(|_| pending_txs.iter().all(|p| p.ark_txid != text)) else {
                 continue;
             };
+            let mut ark = tx.ark_tx.clone();
+            if unsigned {
+                ark.inputs
+                    .iter_mut()
+                    .for_each(|input| input.tap_script_sigs.retain(|(key, _), _| signers.contains(key)));
+            }
             pending_txs.push(wire::PendingTx {
                 ark_txid: text,
-                final_ark_tx: tx.ark_tx.to_string(),
+                final_ark_tx: ark.to_string(),
                 signed_checkpoint_txs: tx.checkpoints.values().map(Psbt::to_string).collect(),
             });
         }

@@ -9,7 +9,7 @@ enum class NetworkType { CONNECTED }
 
 enum class BackoffPolicy { LINEAR }
 
-enum class ExistingWorkPolicy { REPLACE, APPEND_OR_REPLACE }
+enum class ExistingWorkPolicy { KEEP, APPEND_OR_REPLACE }
 
 class WorkerParameters
 

@@ -56,6 +56,6 @@ val Long.sats: Sats
 fun Iterable<Sats>.sum(): Sats = fold(Sats.ZERO, Sats::plus)
 
 /** The amount in bitcoin with all its eight decimals, such as `0.00001500`: for addresses' URIs, not for people. */
-fun Sats.toBitcoin(): String = "${value / SATS_A_BITCOIN}.${(value % SATS_A_BITCOIN).toString().padStart(8, '0')}"
+fun Sats.toBitcoin(): String = "${value / SATS_A_BITCOIN}.${(value % SATS_A_BITCOIN).toLong().toString().padStart(8, '0')}"
 
 private const val SATS_A_BITCOIN = 100_000_000UL

@@ -77,7 +77,12 @@ class CancellationTest {
                             world.regtest.mine(1)
                         }
                     }
-                    Kind.LOOK -> Unit
+                    // Nothing of it was left half done, and the next one sees all there is.
+                    Kind.LOOK -> {
+                        assertEquals(ChannelState.OPEN, payer.watch(ready.id).state, "seed $seed")
+                        assertEquals(paid, payer.channel(ready.id).amount, "seed $seed")
+                        assertEquals(before - paid - sent, payer.balance().total, "seed $seed")
+                    }
                 }
             }
             ready.receiver.open().use { receiver -> assertEquals(paid, receiver.receive(payer.latestUpdate(ready.id).text).amount) }

@@ -160,6 +160,8 @@ class LifeCycleTest {
                     world.enrich(payer, FUNDING)
                     val channel = world.openOffchain(payer, receiver, CAPACITY)
                     receiver.receive(payer.pay(channel, FIRST, "one").text)
+                    val quote = payer.quoteRefund(channel)
+                    assertEquals(Sats.ZERO to payer.channel(channel).capacity, quote.fee to quote.amount)
                     val early = assertThrows<WalletException.LocktimeNotReached> { payer.refund(channel) }
                     val locktime = payer.channel(channel).locktime
                     assertEquals(locktime, early.locktime)

@@ -46,12 +46,13 @@ class MainActivity : Activity() {
     override fun onStart() {
         super.onStart()
         visible = MainScope().also { scope -> scope.launch { begin() } }
+        // Also where the app is killed while it is used. One that waits already is no later than six hours, and one that runs goes on.
+        MaintenanceWorker.schedule(this, AFTER_USE)
     }
 
     override fun onStop() {
         visible?.cancel()
         visible = null
-        MaintenanceWorker.schedule(this, AFTER_USE)
         super.onStop()
     }
 
@@ -73,6 +74,7 @@ class MainActivity : Activity() {
             visible?.launch { bar.follow() }
         }
         tabs.removeAllViews()
+        if (models == null) tabs.addView(Column.button(this, "Other servers") { app.forgetPlace(); restart() })
         for ((title, make) in screens) tabs.addView(Column.button(this, title) { show(make()) })
         show(screens.getValue("Wallet")())
     }

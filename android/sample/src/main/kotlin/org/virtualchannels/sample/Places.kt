@@ -18,6 +18,9 @@ class Places(context: Context) {
         return Place(network, operator, esplora)
     }
 
+    /** Asks again. */
+    fun forget() = settings.edit().clear().apply()
+
     /** Keeps it. */
     fun save(place: Place) {
         settings.edit()

@@ -31,6 +31,7 @@ class SampleApp : Application(), WalletHolder {
     val scope = CoroutineScope(SupervisorJob() + Dispatchers.Main)
 
     val places by lazy { Places(this) }
+    val pending by lazy { PendingPayment(File(noBackupFilesDir, "payment")) }
     val mnemonics by lazy { StoredMnemonic(MnemonicStore(File(noBackupFilesDir, "mnemonic"), KeystoreKey())) }
 
     /** Null until the user said where operator and chain are. */
@@ -51,6 +52,13 @@ class SampleApp : Application(), WalletHolder {
         model.open()
         models ?: model.wallet?.let { opened -> Models(opened).also { models = it } }
     }.await()
+
+    /** Where the wallet does not open with it: asks for another one. */
+    fun forgetPlace() {
+        if (models != null) return
+        places.forget()
+        wallet = null
+    }
 
     override suspend fun openWallet(): WalletInterface? {
         if (places.load() == null) return null

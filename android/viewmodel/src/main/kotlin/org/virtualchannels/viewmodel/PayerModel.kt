@@ -138,8 +138,17 @@ class PayerModel(private val wallet: WalletInterface) : Model<PayerState>(PayerS
         show(PayerScreen.Offer(wallet.offer(channel).uppercase(), channel))
     }
 
-    /** Pays, offline. Pressed again, it shows the same payment; [next] comes before another one. */
-    suspend fun pay(channel: String, amount: Sats, memo: String? = null) = act("pay") {
+    /**
+     * Pays, offline. Pressed again, it shows the same payment; [next] comes before another one.
+     *
+     * @param channel its id.
+     * @param amount what is added to what has been paid.
+     * @param memo what the receiver reads beside it.
+     * @param paymentId for an app that had kept [PayerState.paymentId] when it was killed, and does not know whether that payment
+     *   was made. Only the wallet's own file knows it: after a restore a kept id pays once more.
+     */
+    suspend fun pay(channel: String, amount: Sats, memo: String? = null, paymentId: String? = null) = act("pay") {
+        paymentId?.let { kept -> change { it.copy(paymentId = kept) } }
         show(wallet.pay(channel, amount, state.value.paymentId, memo))
     }
 

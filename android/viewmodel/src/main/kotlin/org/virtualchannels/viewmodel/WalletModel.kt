@@ -9,6 +9,7 @@ import kotlinx.coroutines.sync.Mutex
 import kotlinx.coroutines.sync.withLock
 import org.virtualchannels.Balance
 import org.virtualchannels.Event
+import org.virtualchannels.RestoreReport
 import org.virtualchannels.Settlement
 import org.virtualchannels.VirtualChannels
 import org.virtualchannels.Wallet
@@ -45,6 +46,8 @@ data class WalletState(
     val balanceAt: ULong? = null,
     /** Coins that are sent here can be settled. */
     val boardingAddress: String? = null,
+    /** What [WalletModel.restore] found, and what it could not do. */
+    val restored: RestoreReport? = null,
     /** What the last settling brought. */
     val settled: Settlement? = null,
     /** When [WalletModel.maintain] should run next, in unix seconds. */
@@ -60,8 +63,8 @@ data class WalletState(
 
     /** Without the backup, which has no business in a log. */
     override fun toString(): String =
-        "WalletState(phase=$phase, balance=$balance, balanceAt=$balanceAt, boardingAddress=$boardingAddress, settled=$settled, " +
-            "nextRun=$nextRun, notices=$notices, problem=$problem, busy=$busy)"
+        "WalletState(phase=$phase, balance=$balance, balanceAt=$balanceAt, boardingAddress=$boardingAddress, restored=$restored, " +
+            "settled=$settled, nextRun=$nextRun, notices=$notices, problem=$problem, busy=$busy)"
 }
 
 /**
@@ -95,8 +98,29 @@ class WalletModel(private val config: WalletConfig, private val mnemonics: Mnemo
         resume()
     }
 
-    private suspend fun openOnce() {
-        val opened = VirtualChannels.open(config, mnemonics.mnemonic())
+    /**
+     * Makes the wallet again from its words, in place of [open]: where the words are there and the database is not. With a [backup]
+     * (what [backUp] showed) also its channels. [WalletState.restored] says what was found; where it warns of a server that was
+     * away, [shutdown] and this once more add what is missing.
+     */
+    suspend fun restore(backup: String? = null) {
+        var restored = false
+        door.withLock {
+            act("restore") {
+                if (wallet != null) throw Problem("the wallet is open already")
+                val answer = VirtualChannels.restore(config, mnemonics.mnemonic(), backup?.trim())
+                adopt(answer.wallet)
+                change { it.copy(restored = answer.report) }
+                restored = true
+            }
+        }
+        // What did not work stays on the screen.
+        if (restored) resume()
+    }
+
+    private suspend fun openOnce() = adopt(VirtualChannels.open(config, mnemonics.mnemonic()))
+
+    private suspend fun adopt(opened: Wallet) {
         try {
             val address = opened.boardingAddress()
             val last = opened.lastBalance()
@@ -154,10 +178,12 @@ class WalletModel(private val config: WalletConfig, private val mnemonics: Mnemo
     /** Picks the database up again, and goes on with what was interrupted. */
     suspend fun wake() {
         turn.withLock {
-            act("wake") {
-                val wallet = wallet?.takeIf { state.value.phase == WalletPhase.RESTING } ?: return@act
-                wallet.reopenDatabase()
-                change { it.copy(phase = WalletPhase.OPEN) }
+            // Why it does not open stays on the screen.
+            wallet?.takeIf { state.value.phase == WalletPhase.RESTING }?.let { wallet ->
+                act("wake") {
+                    wallet.reopenDatabase()
+                    change { it.copy(phase = WalletPhase.OPEN) }
+                }
             }
         }
         // Not in turn: it may take its time with the network, and going to rest must not wait for that.

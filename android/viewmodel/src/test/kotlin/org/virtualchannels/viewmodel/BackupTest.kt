@@ -1,9 +1,11 @@
 package org.virtualchannels.viewmodel
 
+import java.nio.file.Files
 import java.nio.file.Path
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertNotNull
 import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
@@ -12,7 +14,6 @@ import org.virtualchannels.Network
 import org.virtualchannels.RestoreWarning
 import org.virtualchannels.VirtualChannels
 import org.virtualchannels.WalletConfig
-import org.virtualchannels.closeAndWait
 
 /** The backup that the screen shows makes the channels again. */
 class BackupTest {
@@ -42,10 +43,23 @@ class BackupTest {
         assertNull(payer.wallet.ok().backup)
         payer.wallet.shutdown()
 
-        val restored = VirtualChannels.restore(config("found"), words, backup)
-        assertEquals(listOf(channel), restored.report.channels)
-        assertEquals(listOf<RestoreWarning>(), restored.report.warnings)
-        restored.wallet.closeAndWait()
+        // The same words on a phone without the database: what is no backup changes nothing.
+        val found = WalletModel(config("found")) { words }
+        found.restore("tea")
+        assertNotNull(found.state.value.problem)
+        assertNull(found.wallet)
+        assertFalse(Files.exists(folder.resolve("found.db")))
+        found.restore("\n$backup ")
+        val restored = checkNotNull(found.ok().restored)
+        assertEquals(listOf(channel), restored.channels)
+        assertEquals(listOf<RestoreWarning>(), restored.warnings)
+        assertEquals(WalletPhase.OPEN, found.ok().phase)
+        val list = ChannelListModel(checkNotNull(found.wallet))
+        list.refresh()
+        assertEquals(listOf(channel), list.ok().rows?.map { it.id })
+        found.restore(backup)
+        assertEquals("The wallet is open already.", found.state.value.problem)
+        found.shutdown()
         receiver.wallet.shutdown()
     }
 

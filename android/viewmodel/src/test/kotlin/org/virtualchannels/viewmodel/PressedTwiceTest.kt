@@ -49,6 +49,11 @@ class PressedTwiceTest {
         twice { payer.payer.pay(channel, 1_000.sats) }
         assertEquals(1_000.sats, payer.payer.shows<PayerScreen.Paid>().paid)
         val payment = payer.payer.shows<PayerScreen.Paid>().text
+        // An app that was killed meanwhile kept the id, and makes the payment once all the same.
+        val started = PayerModel(checkNotNull(payer.wallet.wallet))
+        started.pay(channel, 1_000.sats, paymentId = payer.payer.state.value.paymentId)
+        assertEquals(payment, started.shows<PayerScreen.Paid>().text)
+        assertEquals(1_000.sats, started.shows<PayerScreen.Paid>().paid)
         payer.payer.next()
         payer.payer.pay(channel, 1_000.sats)
         assertEquals(2_000.sats, payer.payer.shows<PayerScreen.Paid>().paid)

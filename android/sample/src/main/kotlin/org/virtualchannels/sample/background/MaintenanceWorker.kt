@@ -38,8 +38,8 @@ class MaintenanceWorker(context: Context, parameters: WorkerParameters) : Corout
     companion object {
         private const val NAME = "virtual-channels-maintenance"
 
-        /** Asks for a run; the app does it when it goes to the background, and after whatever changes a deadline. */
-        fun schedule(context: Context, delay: Duration = Duration.ZERO, policy: ExistingWorkPolicy = ExistingWorkPolicy.REPLACE) {
+        /** Asks for a run; the app does it when it comes to the front. */
+        fun schedule(context: Context, delay: Duration = Duration.ZERO, policy: ExistingWorkPolicy = ExistingWorkPolicy.KEEP) {
             val request = OneTimeWorkRequestBuilder<MaintenanceWorker>()
                 .setInitialDelay(delay.inWholeSeconds, TimeUnit.SECONDS)
                 .setConstraints(Constraints.Builder().setRequiredNetworkType(NetworkType.CONNECTED).build())

@@ -4,6 +4,7 @@ import android.os.Build
 import android.security.keystore.KeyGenParameterSpec
 import android.security.keystore.KeyProperties
 import android.security.keystore.StrongBoxUnavailableException
+import androidx.annotation.RequiresApi
 import java.security.KeyStore
 import javax.crypto.KeyGenerator
 import javax.crypto.SecretKey
@@ -25,12 +26,16 @@ class KeystoreKey(private val alias: String = "virtual-channels-mnemonic", priva
 
     override fun create(): SecretKey {
         delete()
-        if (Build.VERSION.SDK_INT < Build.VERSION_CODES.P) return generate(specification())
-        return try {
-            generate(specification().setIsStrongBoxBacked(true))
-        } catch (_: StrongBoxUnavailableException) {
-            generate(specification())
-        }
+        val own = if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.P) inAChipOfItsOwn() else null
+        return own ?: generate(specification())
+    }
+
+    /** Null where the phone has no such chip. */
+    @RequiresApi(Build.VERSION_CODES.P)
+    private fun inAChipOfItsOwn(): SecretKey? = try {
+        generate(specification().setIsStrongBoxBacked(true))
+    } catch (_: StrongBoxUnavailableException) {
+        null
     }
 
     override fun delete() = store.deleteEntry(alias)
@@ -51,11 +56,16 @@ class KeystoreKey(private val alias: String = "virtual-channels-mnemonic", priva
     private fun askForTheUser(builder: KeyGenParameterSpec.Builder, seconds: Int) {
         builder.setUserAuthenticationRequired(true)
         if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.R) {
-            builder.setUserAuthenticationParameters(seconds, KeyProperties.AUTH_BIOMETRIC_STRONG or KeyProperties.AUTH_DEVICE_CREDENTIAL)
+            byFaceFingerOrCode(builder, seconds)
         } else {
             @Suppress("DEPRECATION")
             builder.setUserAuthenticationValidityDurationSeconds(seconds)
         }
+    }
+
+    @RequiresApi(Build.VERSION_CODES.R)
+    private fun byFaceFingerOrCode(builder: KeyGenParameterSpec.Builder, seconds: Int) {
+        builder.setUserAuthenticationParameters(seconds, KeyProperties.AUTH_BIOMETRIC_STRONG or KeyProperties.AUTH_DEVICE_CREDENTIAL)
     }
 
     private companion object {

@@ -2,11 +2,14 @@ package org.virtualchannels.sample.screens
 
 import android.content.Context
 import android.widget.EditText
+import android.widget.Toast
+import java.io.IOException
 import kotlinx.coroutines.flow.combine
 import kotlinx.coroutines.launch
 import org.virtualchannels.FundingChoice
 import org.virtualchannels.Role
 import org.virtualchannels.Sats
+import org.virtualchannels.sample.Asked
 import org.virtualchannels.sample.Models
 import org.virtualchannels.sample.SampleApp
 import org.virtualchannels.sats
@@ -45,18 +48,25 @@ class PayScreen(context: Context, private val app: SampleApp, private val models
                 show(screen.text)
             }
         }
-        if (state.screen != PayerScreen.Scan) button("Done") { model.next() }
+        if (state.screen != PayerScreen.Scan) button("Done") { done(state.screen) }
     }
 
     private fun Column.scan(open: List<ChannelRow>) {
         scanner { act { scanned(it) } }
         if (open.isEmpty()) return text("Scan a receiver's invite to open a channel")
+        app.pending.load()?.let { asked ->
+            button("Go on with the payment of ${asked.amount}") { act { pay(asked.channel, asked.amount, asked.memo, asked.paymentId) } }
+            button("Forget that payment") {
+                app.pending.forget(asked.paymentId)
+                model.next()
+            }
+        }
         put(amount)
         put(memo)
         for (channel in open) {
             button("Pay in ${channel.shortId}: ${channel.remaining} left") {
                 val note = memo.text.toString().ifBlank { null }
-                amount.sats()?.let { act { pay(channel.id, it, note) } }
+                amount.sats()?.let { payOnce(channel.id, it, note) }
             }
             if (channel.paid > Sats.ZERO) button("Show the latest payment again") { act { showLatest(channel.id) } }
         }
@@ -72,6 +82,20 @@ class PayScreen(context: Context, private val app: SampleApp, private val models
         quote.trust.forEach { text("• $it") }
         button("Open it in the next batch") { act { propose() } }
         button("Open it at once, off chain") { act { propose(FundingChoice.Offchain) } }
+    }
+
+    private fun done(screen: PayerScreen) {
+        if (screen is PayerScreen.Paid) app.pending.forget(model.state.value.paymentId)
+        model.next()
+    }
+
+    private fun payOnce(channel: String, amount: Sats, memo: String?) = act {
+        try {
+            app.pending.keep(Asked(channel, amount, memo, state.value.paymentId))
+        } catch (full: IOException) {
+            return@act Toast.makeText(view.context, full.message, Toast.LENGTH_LONG).show()
+        }
+        pay(channel, amount, memo)
     }
 
     private fun act(action: suspend PayerModel.() -> Unit) {

@@ -14,7 +14,8 @@ class WalletScreen(private val activity: Activity, private val app: SampleApp, p
     override val view = Column.scrolling(column)
 
     override suspend fun follow() {
-        app.scope.launch { model.refresh() }
+        // Why it does not open stays on the screen.
+        if (model.wallet != null) app.scope.launch { model.refresh() }
         model.state.collect(::show)
     }
 
