@@ -96,15 +96,13 @@ impl Wallet {
     /// One that was funded off chain is known by its VTXO, one in a batch by its script.
     /// Before that what was submitted and not finalized is brought to its end.
     pub(super) async fn look_for_openings(&self, vtxos: &[Vtxo], openings: &[Offer], report: &mut RestoreReport) {
+        if report.warnings.iter().any(|warning| matches!(warning, RestoreWarning::OperatorAway { .. })) {
+            return;
+        }
         let finished = timeout_at(Instant::now() + LOOK_LIMIT, self.finish_submitted(vtxos, openings)).await;
         // The journal has it by then, or the next restore finds it.
         if let Err(error) = finished.unwrap_or_else(|_| Err(Box::new(still_running()))) {
             note!(Warn, "restored: what was submitted before is not finalized: {error}");
-        }
-        if openings.is_empty()
-            || report.warnings.iter().any(|warning| matches!(warning, RestoreWarning::OperatorAway { .. }))
-        {
-            return;
         }
         for offer in openings {
             match self.find_opening(offer).await {

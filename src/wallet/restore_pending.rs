@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use bitcoin::{OutPoint, Psbt, TxOut, Txid};
 
-use super::Wallet;
 use super::batch::{InputData, InputKindData, encode};
 use super::error::Result;
 use super::offchain::{Job, OffchainData, Signer, output, pending_intent};
 use super::send::send_flow;
+use super::{Wallet, WalletError};
 use crate::channel::ChannelError;
 use crate::channel::message::{Funding, Offer};
 use crate::channel::offchain::anchor;
@@ -41,9 +41,7 @@ impl Wallet {
                 Ok(Some(data)) => {
                     note!(Info, "restored: {ark_txid} was submitted and not finalized");
                     let id = send_flow(&encode(&data)?);
-                    if self.store.read(|db| db.flow(&id))?.is_none() {
-                        self.start_offchain(id, FlowKind::Send, &data)?;
-                    }
+                    self.start_offchain(id, FlowKind::Send, &data)?;
                     self.drive_offchain(id).await?;
                 }
                 Ok(None) => {}
@@ -63,7 +61,9 @@ impl Wallet {
     async fn unfinished<'a>(&self, operator: &Operator, vtxos: &'a [Vtxo]) -> Result<Vec<(Txid, Vec<&'a Vtxo>)>> {
         let mut spends: BTreeMap<Txid, Vec<&Vtxo>> = BTreeMap::new();
         for vtxo in vtxos.iter().filter(|vtxo| vtxo.spent && !vtxo.unrolled && vtxo.settled_by.is_none()) {
-            if let Some(ark_txid) = vtxo.ark_txid {
+            // What the journal of this file holds goes on by itself.
+            let held = self.store.read::<_, Box<WalletError>>(|db| Ok(db.lock_of(&vtxo.outpoint)?))?;
+            if let (Some(ark_txid), None) = (vtxo.ark_txid, held) {
                 spends.entry(ark_txid).or_default().push(vtxo);
             }
         }

@@ -305,3 +305,21 @@ async fn one_coin_for_four_exits() {
     let has = payer.onchain_balance().await.unwrap().confirmed;
     assert!(has > sum + sats(1_000), "the ways cost {} of 4000", sum + sats(4_000) - has);
 }
+
+/// More than three that wait for the same coin: the app is told, of the last.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_coin_for_five_exits() {
+    let world = World::start(Unit::Blocks).await;
+    let payer = world.wallet("payer").await;
+    for amount in [20_000, 20_001, 20_002, 20_003, 20_004] {
+        coin_of(&world, &payer, amount).await;
+    }
+    fund(&world, &payer, &[4_000]).await;
+    world.regtest.stop_operator().await;
+    let begun = payer.exit_coins().await.unwrap();
+    let needs = begun.iter().filter(|exit| matches!(exit.problem, Some(ExitProblem::NeedsFees { .. })));
+    assert_eq!((begun.len(), needs.count()), (5, 1), "{begun:?}");
+    assert_eq!(told(&payer, |kind| matches!(kind, EventKind::ExitNeedsFees { .. })), 1);
+    world.mine(1).await;
+    assert_eq!(all_done(&world, &payer).await.len(), 5);
+}
