@@ -15,7 +15,7 @@ use super::restore_mark::require_alive;
 use super::{Wallet, WalletError};
 use crate::channel::message::memo_hash;
 use crate::channel::receiver::{Judged, Verdict, judge};
-use crate::channel::{ChannelError, ChannelId, OperatorInfo, Receipt, Unit, UpdateMessage};
+use crate::channel::{ChannelError, ChannelId, ChannelUpdate, OperatorInfo, Receipt, Unit, UpdateMessage};
 use crate::log::note;
 use crate::store::{ChannelState, Db, FundingKind, HotRow, Role};
 
@@ -228,9 +228,14 @@ impl Wallet {
             loaded.check_close_by(&now, cutoff)?;
             self.check_sight(loaded, &hot, &verified)?;
         }
-        // The same once more, with other signatures: those in the file may be damaged, and these have just been verified.
-        let heals = hot.update.is_some_and(|stored| stored != *update)
-            && matches!(hot.state, ChannelState::Confirming | ChannelState::Open);
+        // The same once more, with other signatures: the first stay, unless the file has damaged them.
+        let is_damaged = |stored: ChannelUpdate| {
+            let stored = UpdateMessage { update: stored, ..message.clone() };
+            self.verify_for(&stored, loaded.clone(), Some(verified.authorised.clone()), info).is_err()
+        };
+        let heals = verdict == Verdict::Replay
+            && matches!(hot.state, ChannelState::Confirming | ChannelState::Open)
+            && hot.update.is_some_and(|stored| stored != *update && is_damaged(stored));
         if verdict != Verdict::Replay || heals {
             let authorisation = verified.new_authorisation.as_deref();
             if hot.state == ChannelState::Closing {
