@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo exit-demo kotlin-demo swift-demo test fuzz torture mutants bench bindings docs fmt size test-arm64 ios-lib android-check
+.PHONY: help demo exit-demo kotlin-demo swift-demo test fuzz torture mutants bench bindings docs fmt size test-shipped test-arm64 ios-lib android-check
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/virtual-channels
 ifndef CARGO_TARGET_DIR
@@ -87,6 +87,10 @@ docs: ## the API reference in target/docs: Rust, Kotlin, Swift; fails where a pu
 size: ## how large the shipped library is, by crate, beside the budget: x86_64 and arm64 Linux, arm64 iOS
 	@scripts/prepare.sh rust bloat arm64 clang headers
 	@scripts/size.sh
+
+test-shipped: ## the Kotlin tests over the library as it is shipped
+	@scripts/prepare.sh rust bitcoind kotlin
+	@scripts/test-shipped.sh
 
 test-arm64: ## tests of protocol, store and payments as arm64 Linux programs under qemu
 	@scripts/prepare.sh rust arm64 qemu

@@ -26,7 +26,8 @@ symbols=$PWD/target/android-symbols
 abi() {
     local clang=$tools/$3$android_api-clang built
     c_flags "$2"
-    export "$(c_variable "$2" CC)=$clang" "$(c_variable "$2" AR)=$tools/llvm-ar" "$(cargo_variable "$2" LINKER)=$clang"
+    export "$(c_variable "$2" CC)=$clang" "$(c_variable "$2" AR)=$tools/llvm-ar"
+    linked_with "$2" "$clang"
     # Pages of 16 KiB, and a build id by which a crash report finds its symbols.
     rust_flags "$2" -C link-arg=-Wl,-z,max-page-size=16384 -C link-arg=-Wl,--pack-dyn-relocs=android -C link-arg=-Wl,--build-id=sha1
     built=$(shipped "$2" cdylib)/libvirtual_channels.so

@@ -10,11 +10,13 @@ target=$1-unknown-linux-gnu
 host=$(rustc -vV | sed -n 's/^host: //p')
 die() { echo "linux-lib: $*" >&2; exit 1; }
 has_target "$target"
+cc=cc
 if [ "$target" != "$host" ]; then
     cc=$1-linux-gnu-gcc
     command -v "$cc" >/dev/null || die "$cc is missing (Debian: gcc-${1/_/-}-linux-gnu libc6-dev-${1/aarch64/arm64}-cross)"
-    export "$(cargo_variable "$target" LINKER)=$cc" "$(c_variable "$target" CC)=$cc"
+    export "$(c_variable "$target" CC)=$cc"
 fi
+linked_with "$target" "$cc"
 c_flags "$target"
 # The linker that comes with Rust, for both, and addresses packed as on Android (there in its own older format).
 lld=$(rustc --print sysroot)/lib/rustlib/$host/bin/gcc-ld
@@ -30,10 +32,12 @@ if [ "${2:-}" = --crates ]; then
 #!/bin/bash
 [ "\$1" = build ] || exec "$(command -v cargo)" "\$@"
 shift
-exec "$(command -v cargo)" rustc --crate-type cdylib "\$@"
+exec "$(command -v cargo)" rustc ${standard_library[*]} --crate-type cdylib "\$@"
 FRONT
     chmod +x "$front/cargo"
-    PATH=$front:$PATH "$bloat" bloat --lib --profile release-mobile --target "$target" --crates -n 25 2>/dev/null
+    has_sources
+    RUSTC_BOOTSTRAP=1 PATH=$front:$PATH "$bloat" bloat --lib --profile release-mobile --target "$target" --crates -n 25 2>/dev/null
 else
-    echo "$(shipped "$target" cdylib)/libvirtual_channels.so"
+    folder=$(shipped "$target" cdylib)
+    echo "$folder/libvirtual_channels.so"
 fi

@@ -9,8 +9,13 @@ macos_oldest=12.0
 
 # Parts of SQLite that the store has no use for.
 LIBSQLITE3_FLAGS="-USQLITE_SOUNDEX -USQLITE_ENABLE_LOAD_EXTENSION"
-for part in FTS3 FTS3_PARENTHESIS FTS5 RTREE DBSTAT_VTAB STAT4; do LIBSQLITE3_FLAGS+=" -USQLITE_ENABLE_$part"; done
-for part in DEPRECATED JSON LOAD_EXTENSION SHARED_CACHE; do LIBSQLITE3_FLAGS+=" -DSQLITE_OMIT_$part"; done
+for part in API_ARMOR COLUMN_METADATA DBSTAT_VTAB FTS3 FTS3_PARENTHESIS FTS5 MEMORY_MANAGEMENT RTREE STAT4; do
+    LIBSQLITE3_FLAGS+=" -USQLITE_ENABLE_$part"
+done
+for part in AUTHORIZATION COMPILEOPTION_DIAGS COMPLETE DATETIME_FUNCS DECLTYPE DEPRECATED DESERIALIZE GET_TABLE INCRBLOB JSON \
+    LOAD_EXTENSION PROGRESS_CALLBACK SHARED_CACHE TCL_VARIABLE TRACE UTF16; do
+    LIBSQLITE3_FLAGS+=" -DSQLITE_OMIT_$part"
+done
 export LIBSQLITE3_FLAGS
 
 # The names of the variables that cargo and the cc crate read for a target.
@@ -20,12 +25,18 @@ c_variable() { echo "$2_${1//-/_}"; }
 # The folders of this machine that would stand in panic messages and line tables, and what stands there instead: whoever
 # builds the same sources elsewhere gets the same library.
 crates=${CARGO_HOME:-$HOME/.cargo}/registry/src
-renamed() { printf '%s\n' "$CARGO_TARGET_DIR=target" "$crates=crates" "$PWD=virtual-channels"; }
+sources=$(rustc --print sysroot)/lib/rustlib/src/rust
+renamed() { printf '%s\n' "$CARGO_TARGET_DIR=target" "$crates=crates" "$sources=rust" "$PWD=virtual-channels"; }
+
+# linked_with TARGET LINKER
+linked_with() {
+    export "$(cargo_variable "$1" LINKER)=$PWD/scripts/linker.sh" SHIPPED_LINKER=$2
+}
 
 # rust_flags TARGET [FLAG…]: what Rust code is compiled and linked with. With frame pointers crash reports can be read
 # without unwind tables, and those tables are smaller.
 rust_flags() {
-    local target=$1 one flags="-C force-frame-pointers=yes"
+    local target=$1 one flags="-C force-frame-pointers=yes -Z panic-in-drop=abort -Z location-detail=none -Z fmt-debug=shallow"
     shift
     # Cargo takes them apart at spaces.
     while read -r one; do [[ $one == *" "* ]] || flags+=" --remap-path-prefix=$one"; done < <(renamed)
@@ -42,11 +53,25 @@ c_flags() {
     export "$(c_variable "$target" CFLAGS)=$*$flags -fno-asynchronous-unwind-tables -fno-unwind-tables -fno-omit-frame-pointer -include $header"
 }
 
+# Rust's standard library is compiled with the rest, for size and without what prints a backtrace. For this and for the
+# flags above that begin with -Z the stable compiler must be told that it may take what is not stable.
+standard_library=(-Z build-std=std,panic_unwind -Z build-std-features=panic-unwind,optimize_for_size)
+
 # shipped TARGET cdylib|staticlib: builds it and prints the folder it is in. The type is named since cargo leaves
 # link-time optimisation out where a library for other Rust crates is made in the same call.
 shipped() {
-    cargo rustc --locked --lib --crate-type "$2" --profile release-mobile --target "$1" >&2
+    # In a command substitution nothing else ends it.
+    has_sources || return 1
+    RUSTC_BOOTSTRAP=1 cargo rustc "${standard_library[@]}" --locked --lib --crate-type "$2" --profile release-mobile \
+        --target "$1" >&2 || return 1
     echo "$CARGO_TARGET_DIR/$1/release-mobile"
+}
+
+# has_sources: whether those of the standard library are here, or can be had from rustup.
+has_sources() {
+    [ -f "$sources/library/Cargo.lock" ] ||
+        { command -v rustup >/dev/null && rustup component add rust-src >&2; } ||
+        { echo "$(basename "$0"): the sources of Rust's standard library are missing (rustup component add rust-src)" >&2; return 1; }
 }
 
 # has_target TARGET: whether Rust's standard library for it is here, or can be had from rustup.

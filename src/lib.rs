@@ -49,6 +49,7 @@
 //! | [`proxy`] | how both of them are reached through a SOCKS5 or HTTP proxy |
 //! | [`wallet`] | keys, coins, and the flows that join the rest: open, pay, receive, close, refund |
 //! | [`log`] | what an app developer wants to know |
+//! | `task` | work that runs beside its caller |
 //! | `ffi` | what Kotlin and Swift see; no decision is taken there |
 //!
 //! Arrows run one way: `ffi` → `wallet` → `store`, `operator`, `chain` → `channel`. Bytes from outside are decoded and
@@ -128,6 +129,7 @@ pub mod log;
 pub mod operator;
 pub mod proxy;
 pub mod store;
+mod task;
 pub mod wallet;
 
 uniffi::setup_scaffolding!();

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -16,6 +17,9 @@ use tower_service::Service;
 
 /// The longest address of a proxy.
 const MAX_URL: usize = 512;
+
+/// A TCP connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(8);
 
 /// A connection through a proxy.
 pub type ProxyStream = TokioIo<TcpStream>;
@@ -73,6 +77,8 @@ impl Proxy {
 fn tcp() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
+    // Shared between the addresses of a name.
+    connector.set_connect_timeout(Some(CONNECT_LIMIT));
     connector.enforce_http(false);
     connector
 }

@@ -5,11 +5,11 @@ use std::str::FromStr;
 
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::{Amount, BlockHash, FeeRate, OutPoint, Script, Transaction, TxOut, Txid, consensus};
-use esplora_client::{BlockInfo, OutputStatus, SubmitPackageResult, Utxo};
 
 use super::ChainError;
 use super::history::spend_of;
 use super::http::{Http, bad, parse, short};
+use super::told;
 use crate::proxy::Proxy;
 
 /// A package of ours: a branch level and its child.
@@ -125,7 +125,7 @@ impl Chain {
         let found = found.ok_or_else(|| bad(CALL, "there is none".into()))?;
         let text = String::from_utf8_lossy(&found);
         let hash = BlockHash::from_str(text.trim()).map_err(|_| bad(CALL, format!("{:?} is no hash", short(&text))))?;
-        let block: Option<BlockInfo> = self.http.json(CALL, &format!("/block/{hash}")).await?;
+        let block: Option<told::Block> = self.http.json(CALL, &format!("/block/{hash}")).await?;
         match block {
             Some(block) if block.id == hash => {
                 Ok(Tip { height: block.height, hash, time: block.timestamp, median_time_past: block.mediantime })
@@ -150,16 +150,16 @@ impl Chain {
     async fn listed_coins(&self, script: &Script) -> Result<Vec<Coin>, ChainError> {
         const CALL: &str = "the coins of a script";
         let hash = sha256::Hash::hash(script.as_bytes());
-        let found: Option<Vec<Utxo>> = self.http.json(CALL, &format!("/scripthash/{hash}/utxo")).await?;
+        let found: Option<Vec<told::Utxo>> = self.http.json(CALL, &format!("/scripthash/{hash}/utxo")).await?;
         let coins = found.unwrap_or_default().into_iter().map(|coin| {
-            if coin.value > Amount::MAX_MONEY {
-                return Err(bad(CALL, format!("a coin of {}", coin.value)));
+            let value = Amount::from_sat(coin.value);
+            if value > Amount::MAX_MONEY {
+                return Err(bad(CALL, format!("a coin of {value}")));
             }
-            let status = &coin.status;
             Ok(Coin {
                 outpoint: OutPoint::new(coin.txid, coin.vout),
-                output: TxOut { value: coin.value, script_pubkey: script.to_owned() },
-                status: status_of(CALL, status.confirmed, (status.block_height, status.block_hash, status.block_time))?,
+                output: TxOut { value, script_pubkey: script.to_owned() },
+                status: coin.status.read(CALL)?,
             })
         });
         coins.collect()
@@ -179,9 +179,7 @@ impl Chain {
         // `/tx/{txid}/status` says the same of an unknown transaction as of one in the mempool.
         let found: Option<WithStatus> = self.http.json(CALL, &format!("/tx/{txid}")).await?;
         match found {
-            Some(WithStatus { status }) => {
-                status_of(CALL, status.confirmed, (status.block_height, status.block_hash, status.block_time))
-            }
+            Some(WithStatus { status }) => status.read(CALL),
             None => Ok(TxStatus::Unknown),
         }
     }
@@ -190,7 +188,7 @@ impl Chain {
     pub async fn outspend(&self, outpoint: OutPoint) -> Result<Option<Spend>, ChainError> {
         const CALL: &str = "what spends an output";
         let path = format!("/tx/{}/outspend/{}", outpoint.txid, outpoint.vout);
-        let found: Option<OutputStatus> = self.http.json(CALL, &path).await?;
+        let found: Option<told::Outspend> = self.http.json(CALL, &path).await?;
         found.map_or(Ok(None), |found| spend_of(CALL, found))
     }
 
@@ -211,7 +209,7 @@ impl Chain {
         }
         let encoded: Vec<String> = txs.iter().map(consensus::encode::serialize_hex).collect();
         let body = serde_json::to_string(&encoded).map_err(|error| bad(CALL, error.to_string()))?;
-        let result: SubmitPackageResult = parse(CALL, &self.http.post(CALL, "/txs/package", body).await?)?;
+        let result: told::Package = parse(CALL, &self.http.post(CALL, "/txs/package", body).await?)?;
         if result.package_msg == "success" {
             return Ok(());
         }
@@ -238,19 +236,7 @@ impl Chain {
 /// The one part of a transaction's description that is used.
 #[derive(serde::Deserialize)]
 struct WithStatus {
-    status: esplora_client::TxStatus,
-}
-
-pub(super) fn status_of(
-    call: &'static str,
-    confirmed: bool,
-    block: (Option<u32>, Option<BlockHash>, Option<u64>),
-) -> Result<TxStatus, ChainError> {
-    match block {
-        _ if !confirmed => Ok(TxStatus::Mempool),
-        (Some(height), Some(hash), Some(time)) => Ok(TxStatus::Confirmed { height, hash, time }),
-        _ => Err(bad(call, "confirmed in no block".into())),
-    }
+    status: told::Status,
 }
 
 #[cfg(test)]
@@ -274,12 +260,6 @@ mod tests {
         let status = TxStatus::Confirmed { height: 100, hash, time: 1 };
         assert_eq!((status.confirmations(99), status.confirmations(100), status.confirmations(105)), (0, 1, 6));
         assert_eq!(TxStatus::Mempool.confirmations(105), 0);
-    }
-
-    #[test]
-    fn confirmed_needs_a_block() {
-        assert!(status_of("", true, (None, None, None)).is_err());
-        assert_eq!(status_of("", false, (None, None, None)), Ok(TxStatus::Mempool));
     }
 
     #[tokio::test]

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::{Amount, OutPoint, Script, Transaction, Txid, Weight};
-use esplora_client::{EsploraTx, OutputStatus};
 
 use super::ChainError;
-use super::esplora::{Chain, Coin, Coins, Spend, TxStatus, status_of};
+use super::esplora::{Chain, Coin, Coins, Spend, TxStatus};
 use super::http::bad;
+use super::told;
 
 /// Transactions in one page that are taken; servers send some 50.
 const PAGE_LIMIT: usize = 500;
@@ -63,15 +63,6 @@ pub struct TxFee {
     pub status: TxStatus,
 }
 
-/// The parts of a transaction's description that say what it pays.
-#[derive(serde::Deserialize)]
-struct WithFee {
-    #[serde(with = "bitcoin::amount::serde::as_sat")]
-    fee: Amount,
-    weight: Weight,
-    status: esplora_client::TxStatus,
-}
-
 impl Chain {
     /// The history of `script`, newest first, in at most `pages` calls; a little over 400 kB of it are taken.
     pub async fn history(&self, script: &Script, pages: usize) -> Result<History, ChainError> {
@@ -80,13 +71,13 @@ impl Chain {
         let mut path = format!("/scripthash/{hash}/txs");
         let (mut history, mut seen, mut size) = (History::default(), HashSet::new(), 0);
         for _ in 0..pages {
-            let page: Vec<EsploraTx> = self.http.json(CALL, &path).await?.unwrap_or_default();
+            let page: Vec<told::Tx> = self.http.json(CALL, &path).await?.unwrap_or_default();
             if page.len() > PAGE_LIMIT {
                 return Err(bad(CALL, format!("{} transactions at once", page.len())));
             }
             let mut confirmed = 0;
             for told in page {
-                let entry = entry(CALL, &told)?;
+                let entry = entry(CALL, told)?;
                 if !seen.insert(entry.txid) {
                     return Err(bad(CALL, format!("{} twice", entry.txid)));
                 }
@@ -111,43 +102,44 @@ impl Chain {
     /// Fee and weight of a transaction; `None` when the server does not know it.
     pub async fn fee_of(&self, txid: Txid) -> Result<Option<TxFee>, ChainError> {
         const CALL: &str = "a transaction's fee";
-        let found: Option<WithFee> = self.http.json(CALL, &format!("/tx/{txid}")).await?;
-        let Some(WithFee { fee, weight, status }) = found else { return Ok(None) };
+        let found: Option<told::Paying> = self.http.json(CALL, &format!("/tx/{txid}")).await?;
+        let Some(found) = found else { return Ok(None) };
+        let (fee, weight) = (Amount::from_sat(found.fee), Weight::from_wu(found.weight));
         if fee > Amount::MAX_MONEY || weight == Weight::ZERO || weight > Weight::MAX_BLOCK {
             return Err(bad(CALL, format!("{fee} for {weight} weight units")));
         }
-        let status = status_of(CALL, status.confirmed, (status.block_height, status.block_hash, status.block_time))?;
-        Ok(Some(TxFee { fee, weight, status }))
+        Ok(Some(TxFee { fee, weight, status: found.status.read(CALL)? }))
     }
 
     /// What spends each output of a transaction, in order; `None` when the server does not know the transaction.
     pub async fn outspends(&self, txid: Txid) -> Result<Option<Vec<Option<Spend>>>, ChainError> {
         const CALL: &str = "what spends a transaction's outputs";
-        let found: Option<Vec<OutputStatus>> = self.http.json(CALL, &format!("/tx/{txid}/outspends")).await?;
+        let found: Option<Vec<told::Outspend>> = self.http.json(CALL, &format!("/tx/{txid}/outspends")).await?;
         let Some(found) = found else { return Ok(None) };
         found.into_iter().map(|told| spend_of(CALL, told)).collect::<Result<_, _>>().map(Some)
     }
 }
 
 /// What spends an output, out of the server's words.
-pub(super) fn spend_of(call: &'static str, found: OutputStatus) -> Result<Option<Spend>, ChainError> {
+pub(super) fn spend_of(call: &'static str, found: told::Outspend) -> Result<Option<Spend>, ChainError> {
     if !found.spent {
         return Ok(None);
     }
     let txid = found.txid.ok_or_else(|| bad(call, "spent by nothing".into()))?;
     let status = match found.status {
-        Some(status) => status_of(call, status.confirmed, (status.block_height, status.block_hash, status.block_time))?,
+        Some(status) => status.read(call)?,
         None => TxStatus::Mempool,
     };
     Ok(Some(Spend { txid, status }))
 }
 
 /// A transaction that is what it is called, with amounts that can be.
-fn entry(call: &'static str, told: &EsploraTx) -> Result<Entry, ChainError> {
-    let tx = told.to_tx();
+fn entry(call: &'static str, told: told::Tx) -> Result<Entry, ChainError> {
+    let (called, status) = (told.txid, told.status.read(call)?);
+    let tx = told.into_transaction();
     let txid = tx.compute_txid();
-    if txid != told.txid {
-        return Err(bad(call, format!("{txid} for {}", told.txid)));
+    if txid != called {
+        return Err(bad(call, format!("{txid} for {called}")));
     }
     let paid = tx.output.iter().try_fold(Amount::ZERO, |sum, output| sum.checked_add(output.value));
     if tx.input.is_empty() || tx.output.is_empty() {
@@ -156,8 +148,6 @@ fn entry(call: &'static str, told: &EsploraTx) -> Result<Entry, ChainError> {
     if paid.is_none_or(|paid| paid > Amount::MAX_MONEY) {
         return Err(bad(call, format!("{txid} pays more than there is")));
     }
-    let status = &told.status;
-    let status = status_of(call, status.confirmed, (status.block_height, status.block_hash, status.block_time))?;
     Ok(Entry { tx, txid, status })
 }
 

@@ -6,6 +6,7 @@ mod history;
 mod http;
 mod median;
 mod server;
+mod told;
 
 pub use error::ChainError;
 pub use esplora::{Chain, Coin, Fees, Spend, Tip, TxStatus};

@@ -7,14 +7,15 @@ use http::{Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 use tower_service::Service;
 
 use crate::proxy::{Connector, Proxy};
+use crate::task;
 
 /// No answer is larger: a full transaction in hex is 8 MB at most.
 const BODY_LIMIT: usize = 16 << 20;
@@ -122,12 +123,10 @@ impl Server {
     async fn connect(&self, uri: Uri) -> Result<Connection, Error> {
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let stream = self.connector.clone().call(uri).await?;
+        let stream = stream.into_inner();
         match &self.tls {
-            Some(tls) => {
-                let name = ServerName::try_from(host)?;
-                open(TokioIo::new(tls.connect(name, stream.into_inner()).await?)).await
-            }
-            None => open(stream).await,
+            Some(tls) => open(Box::new(tls.connect(ServerName::try_from(host)?, stream).await?)).await,
+            None => open(Box::new(stream)).await,
         }
     }
 }
@@ -145,9 +144,15 @@ async fn whole(mut body: Incoming) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
+/// With TLS or without: one kind of stream, so that what speaks over it is in the library once (docs/adr/0008-size.md).
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 /// Speaks HTTP/1.1 over a stream, in the background, until nobody asks any more.
-async fn open(stream: impl Read + Write + Unpin + Send + 'static) -> Result<Connection, Error> {
+async fn open(stream: Box<dyn Stream>) -> Result<Connection, Error> {
+    let stream = TokioIo::new(stream);
     let (sender, connection) = http1::Builder::new().max_buf_size(HEADER_LIMIT).handshake(stream).await?;
-    tokio::spawn(connection);
+    task::spawn(async move { drop(connection.await) });
     Ok(sender)
 }

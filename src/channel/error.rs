@@ -1,5 +1,7 @@
 //! Everything the protocol can refuse, with the figures a person needs.
 
+use std::fmt::Display;
+
 use bitcoin::{Amount, Txid, XOnlyPublicKey};
 
 use super::{ChannelId, ChannelUpdate, Network};
@@ -140,7 +142,9 @@ pub enum ChannelError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "an amount of {amount} in a channel of {capacity} is not possible (outputs must be {min} to {max}); nearest: \
-     {below:?} below, {above:?} above"
+     {} below, {} above",
+    or(below, "none"),
+    or(above, "none")
 )]
 pub struct ImpossibleAmount {
     pub amount: Amount,
@@ -149,4 +153,9 @@ pub struct ImpossibleAmount {
     pub max: Amount,
     pub below: Option<Amount>,
     pub above: Option<Amount>,
+}
+
+/// What there is, or what is said where there is nothing.
+pub(crate) fn or<T: Display>(value: &Option<T>, nothing: &str) -> String {
+    value.as_ref().map_or_else(|| nothing.to_owned(), T::to_string)
 }

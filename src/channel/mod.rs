@@ -28,6 +28,7 @@ pub mod transactions;
 pub mod update;
 
 pub use authorisation::Authorisation;
+pub(crate) use error::or;
 pub use error::{ChannelError, ImpossibleAmount};
 pub use message::{Accept, CloseGrant, CloseRequest, Invite, Message, Offer, Receipt, UpdateMessage};
 pub use network::Network;

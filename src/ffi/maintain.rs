@@ -165,6 +165,6 @@ impl Wallet {
         // Who follows does not keep the wallet open.
         drop(self);
         let poll = Duration::from_secs(poll_seconds.max(1));
-        runtime.wait(async move { Ok(Box::pin(inner.live(poll)).await?) }).await
+        runtime.wait(Box::pin(async move { Ok(Box::pin(inner.live(poll)).await?) })).await
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::clock::Clock;
 use super::onchain::OnchainBalance;
 use super::setup::Setup;
-use super::{Sats, Wallet, WalletConfig, WalletError, told};
+use super::{Sats, Wallet, WalletConfig, WalletError};
 use crate::channel::ChannelId;
 use crate::channel::message::Offer;
 use crate::wallet;
@@ -151,7 +151,7 @@ pub async fn restore_wallet(
     let mnemonic = zeroize::Zeroizing::new(mnemonic);
     let Setup { config, clock, runtime } = Setup::new(config, clock).await?;
     let restoring = async move { Ok(Box::pin(wallet::Wallet::restore(config, &mnemonic, backup.as_deref())).await?) };
-    let (inner, report) = runtime.run(Box::pin(told::call("restore", restoring))).await?;
+    let (inner, report) = runtime.run("restore", Box::pin(restoring)).await?;
     Ok(Restored { wallet: Arc::new(Wallet { inner, clock, runtime }), report: report.into() })
 }
 

@@ -7,12 +7,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-use super::WalletError;
+use super::clock::AskedClock;
+use super::{WalletError, told};
 use crate::log::note;
+use crate::task::{Answer, Work};
 
 /// Work behind a pointer: what handles it is made once for each kind of answer, not once for each call. A third of the
 /// code of the exported calls is saved by it (docs/adr/0008-size.md).
@@ -63,20 +65,30 @@ impl Runtime {
         runtime.map(|runtime| runtime.handle().clone()).ok_or(WalletError::Closed)
     }
 
-    /// Runs `work` to its end on the runtime.
-    pub fn run<T: Send + 'static>(&self, work: Boxed<T>) -> Boxed<T> {
-        let owner = self.clone();
-        Box::pin(async move {
-            let slot = Slot::default();
-            let answer = slot.clone();
-            let work = Box::pin(async move { answer.fill(work.await) });
-            owner.spawn(work)?.await.map_err(|error| broken(&error))?;
-            slot.take()
-        })
+    /// Runs `work` to its end on the runtime, with lines in the log.
+    pub fn run<T: Send + 'static>(&self, call: &'static str, work: Boxed<T>) -> Boxed<T> {
+        self.run_asked(call, None, work)
     }
 
-    /// A task that holds the runtime. Not generic: the machinery of tasks is in the library once.
-    fn spawn(&self, work: Pin<Box<dyn Future<Output = ()> + Send>>) -> Result<JoinHandle<()>, WalletError> {
+    /// The same, after the app's clock was asked.
+    pub fn run_asked<T: Send + 'static>(
+        &self,
+        call: &'static str,
+        clock: Option<Arc<AskedClock>>,
+        work: Boxed<T>,
+    ) -> Boxed<T> {
+        let (work, answer) = leaving(work);
+        answer_of(self.run_work(told::call(call, clock, work, Box::new(answer.clone()))), answer)
+    }
+
+    /// What all calls share, whatever they answer: see [`crate::task`].
+    fn run_work(&self, work: Work) -> Boxed<()> {
+        let owner = self.clone();
+        Box::pin(async move { owner.spawn(work)?.await.map_err(|error| broken(&error)) })
+    }
+
+    /// A task that holds the runtime.
+    fn spawn(&self, work: Work) -> Result<JoinHandle<()>, WalletError> {
         let owner = self.clone();
         Ok(self.handle()?.spawn(async move {
             work.await;
@@ -86,13 +98,7 @@ impl Runtime {
 
     /// Runs `work` to its end on the runtime; nobody waits for it.
     pub fn detach(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let owner = self.clone();
-        if let Ok(handle) = self.handle() {
-            handle.spawn(async move {
-                work.await;
-                drop(owner);
-            });
-        }
+        drop(self.spawn(Box::pin(work)));
     }
 
     /// Runs `work` to its end on a thread that may block; nobody waits for it.
@@ -101,17 +107,21 @@ impl Runtime {
     }
 
     /// Runs `work`, which changes nothing, on the runtime, and ends it when the caller goes away.
-    pub async fn wait<T, F>(&self, work: F) -> Result<T, WalletError>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, WalletError>> + Send + 'static,
-    {
-        let mut waiting = tokio::task::JoinSet::new();
-        waiting.spawn_on(work, &self.handle()?);
-        match waiting.join_next().await {
-            Some(done) => done.unwrap_or_else(|error| Err(broken(&error))),
-            None => Err(WalletError::Closed),
-        }
+    pub fn wait<T: Send + 'static>(&self, work: Boxed<T>) -> Boxed<T> {
+        let (work, answer) = leaving(work);
+        answer_of(self.wait_for(work), answer)
+    }
+
+    fn wait_for(&self, work: Work) -> Boxed<()> {
+        let owner = self.clone();
+        Box::pin(async move {
+            let mut waiting = tokio::task::JoinSet::new();
+            waiting.spawn_on(work, &owner.handle()?);
+            match waiting.join_next().await {
+                Some(done) => done.map_err(|error| broken(&error)),
+                None => Err(WalletError::Closed),
+            }
+        })
     }
 
     /// Runs `work` to its end on a thread that may block: SQLite and signatures.
@@ -119,14 +129,14 @@ impl Runtime {
         &self,
         work: Box<dyn FnOnce() -> Result<T, WalletError> + Send>,
     ) -> Boxed<T> {
+        let answer = Answer::default();
+        let place = answer.clone();
+        answer_of(self.block_on(Box::new(move || place.put(work()))), answer)
+    }
+
+    fn block_on(&self, work: Box<dyn FnOnce() + Send>) -> Boxed<()> {
         let owner = self.clone();
-        Box::pin(async move {
-            let slot = Slot::default();
-            let answer = slot.clone();
-            let work = Box::new(move || answer.fill(work()));
-            owner.spawn_blocking(work)?.await.map_err(|error| broken(&error))?;
-            slot.take()
-        })
+        Box::pin(async move { owner.spawn_blocking(work)?.await.map_err(|error| broken(&error)) })
     }
 
     fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) -> Result<JoinHandle<()>, WalletError> {
@@ -138,31 +148,20 @@ impl Runtime {
     }
 }
 
-/// Where a task leaves its answer.
-struct Slot<T>(Arc<Mutex<Option<Result<T, WalletError>>>>);
-
-impl<T> Clone for Slot<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
+/// Work, and where it leaves its answer.
+fn leaving<T: Send + 'static>(work: Boxed<T>) -> (Work, Answer<Result<T, WalletError>>) {
+    let answer = Answer::default();
+    let place = answer.clone();
+    (Box::pin(async move { place.put(work.await) }), answer)
 }
 
-impl<T> Default for Slot<T> {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(None)))
-    }
-}
-
-impl<T> Slot<T> {
-    fn fill(&self, answer: Result<T, WalletError>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-    }
-
-    /// The answer of a task that has ended.
-    fn take(&self) -> Result<T, WalletError> {
-        let answer = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        answer.unwrap_or_else(|| Err(WalletError::Internal { detail: "a task left no answer".into() }))
-    }
+/// The answer of a task, once it has ended.
+fn answer_of<T: Send + 'static>(running: Boxed<()>, answer: Answer<Result<T, WalletError>>) -> Boxed<T> {
+    Box::pin(async move {
+        running.await?;
+        let left = answer.take();
+        left.unwrap_or_else(|| Err(WalletError::Internal { detail: "a task left no answer".into() }))
+    })
 }
 
 fn broken(error: &tokio::task::JoinError) -> WalletError {

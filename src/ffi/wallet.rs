@@ -58,19 +58,8 @@ impl Wallet {
         let inner = self.inner.clone();
         // Made there, and kept on the heap: these futures are too large for the stacks that callers have (1 MB on a
         // JVM's main thread, 512 KB on a thread of iOS).
-        self.asked(call, Box::pin(async move { Ok(Box::pin(work(inner)).await?) }))
-    }
-
-    /// Runs `work` after the app's clock was asked.
-    fn asked<T: Send + 'static>(&self, call: &'static str, work: Boxed<T>) -> Boxed<T> {
-        let clock = self.clock.clone();
-        self.runtime.run(Box::pin(async move {
-            if let Some(clock) = clock {
-                // Not on one of the few threads that drive the network: the app may take its time.
-                let _ = tokio::task::spawn_blocking(move || clock.ask()).await;
-            }
-            told::call(call, work).await
-        }))
+        let work = Box::pin(async move { Ok(Box::pin(work(inner)).await?) });
+        self.runtime.run_asked(call, self.clock.clone(), work)
     }
 
     /// SQLite and signatures, off the caller's thread.
@@ -105,7 +94,7 @@ impl Wallet {
         let mnemonic = zeroize::Zeroizing::new(mnemonic);
         let Setup { config, clock, runtime } = Setup::new(config, clock).await?;
         let opening = async move { Ok(Box::pin(wallet::Wallet::open(config, &mnemonic)).await?) };
-        let inner = runtime.run(Box::pin(told::call("open", opening))).await?;
+        let inner = runtime.run("open", Box::pin(opening)).await?;
         Ok(Arc::new(Self { inner, clock, runtime }))
     }
 
@@ -114,7 +103,7 @@ impl Wallet {
     pub async fn shutdown(&self) -> Result<(), WalletError> {
         // Not as a flow: a clock of the app that never answers must not keep it from ending.
         let inner = self.inner.clone();
-        self.runtime.run(Box::pin(told::call("shutdown", async move { Ok(inner.shutdown().await?) }))).await
+        self.runtime.run("shutdown", Box::pin(async move { Ok(inner.shutdown().await?) })).await
     }
 
     /// Lets go of the database for a while: no lock, no open file. For iOS, which ends an app that holds the lock of a
@@ -381,7 +370,7 @@ impl Wallet {
         let (inner, runtime) = (self.inner.clone(), self.runtime.clone());
         // Who waits does not keep the wallet open.
         drop(self);
-        runtime.wait(async move { Ok(inner.next_event().await?.into()) }).await
+        runtime.wait(Box::pin(async move { Ok(inner.next_event().await?.into()) })).await
     }
 
     /// Events that are waiting now, at most `limit`.

@@ -67,19 +67,14 @@ impl Client {
         Self(grpc.max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT))
     }
 
-    /// One request, one answer.
-    pub(super) async fn send<C: Call>(self, request: &C) -> Result<C::Answer, Status> {
-        let answer = self.send_bytes(C::PATH, request.encode_to_vec()).await?;
-        decode(answer)
-    }
-
     /// One request, any number of answers.
     pub(super) async fn open<C: Call>(self, request: &C) -> Result<Answers<C>, Status> {
         let stream = self.open_bytes(C::PATH, request.encode_to_vec()).await?;
         Ok(Answers { stream, call: PhantomData })
     }
 
-    async fn send_bytes(mut self, path: &'static str, request: Vec<u8>) -> Result<Bytes, Status> {
+    /// One request, one answer: see [`decode`].
+    pub(super) async fn send(mut self, path: &'static str, request: Vec<u8>) -> Result<Bytes, Status> {
         self.ready().await?;
         let answer = self.0.unary(Request::new(request), PathAndQuery::from_static(path), Raw).await?;
         Ok(answer.into_inner())
@@ -109,7 +104,8 @@ impl<C: Call> Answers<C> {
     }
 }
 
-fn decode<M: Message + Default>(bytes: Bytes) -> Result<M, Status> {
+/// A message of its bytes.
+pub(super) fn decode<M: Message + Default>(bytes: Bytes) -> Result<M, Status> {
     M::decode(bytes).map_err(|error| Status::internal(error.to_string()))
 }
 

@@ -4,17 +4,21 @@ use std::future::Future;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use prost::Message;
+use prost::bytes::Bytes;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
 
-use super::calls::{Answers, Call, Client};
+use super::calls::{self, Answers, Call, Client};
 use super::error::{ArkdError, OperatorError, code, short};
 use super::{info, wire};
 use crate::channel::OperatorInfo;
 use crate::log::note;
-use crate::proxy::Proxy;
+use crate::proxy::{Connector, Proxy};
 
 /// The arkd version whose interface this client speaks.
 pub const BUILD_VERSION: &str = "0.9.15";
@@ -27,6 +31,14 @@ pub(super) const CALL_LIMIT: Duration = Duration::from_secs(15);
 
 /// arkd can put a whole transaction into an error, which travels as a header.
 const HEADER_LIMIT: u32 = 1 << 20;
+
+/// What becomes of a call.
+pub(super) trait Answered<T>: Future<Output = Result<T, OperatorError>> + Send {}
+
+impl<T, F: Future<Output = Result<T, OperatorError>> + Send> Answered<T> for F {}
+
+/// A call that is made, with an answer in bytes.
+type Asked<'a> = BoxFuture<'a, Result<Bytes, OperatorError>>;
 
 /// An Ark operator. Cloning is cheap; clones share the connection and the last info.
 #[derive(Clone)]
@@ -54,12 +66,9 @@ impl Operator {
     pub async fn connect_through(proxy: Option<&Proxy>, url: &str) -> Result<Self, OperatorError> {
         let unreachable = |why: String| OperatorError::Unreachable { url: short(url), why };
         let endpoint = endpoint(url).map_err(unreachable)?;
-        let connecting = async {
-            match proxy {
-                Some(proxy) => endpoint.connect_with_connector(proxy.connector()).await,
-                None => endpoint.connect().await,
-            }
-        };
+        // One kind of connector: what drives a connection is in the library once (docs/adr/0008-size.md).
+        let connector = proxy.map_or_else(Connector::direct, Proxy::connector);
+        let connecting = endpoint.connect_with_connector(connector);
         let channel = match tokio::time::timeout(CONNECT_LIMIT, connecting).await {
             Ok(Ok(channel)) => channel,
             Ok(Err(error)) => return Err(unreachable(reason(&error))),
@@ -67,8 +76,10 @@ impl Operator {
         };
         let headers = Headers::default();
         let client = Client::new(channel.clone(), headers.clone());
-        let answer = send(client, CALL_LIMIT, url, &wire::GetInfoRequest {}).await?;
-        let info = info::decode(answer)?;
+        let request = wire::GetInfoRequest {};
+        let (call, path) = (wire::GetInfoRequest::NAME, wire::GetInfoRequest::PATH);
+        let answer = send(client, call, path, CALL_LIMIT, url, request.encode_to_vec()).await?;
+        let info = info::decode(decode(call, url, answer)?)?;
         headers.set_digest(&info.digest);
         Ok(Self { url: url.into(), channel, headers, info: Arc::new(RwLock::new(Arc::new(info))) })
     }
@@ -97,11 +108,8 @@ impl Operator {
 
     /// A call of the ark service within `limit`. When the operator's settings changed since the last info, it is
     /// fetched and the call made once more: arkd refuses those before it looks at them.
-    pub(super) async fn call<C: Call>(&self, limit: Duration, request: &C) -> Result<C::Answer, OperatorError> {
-        match self.ask(limit, request).await {
-            Err(error) if self.settings_changed(C::NAME, &error).await? => self.ask(limit, request).await,
-            other => other,
-        }
+    pub(super) fn call<C: Call>(&self, limit: Duration, request: &C) -> impl Answered<C::Answer> + use<'_, C> {
+        self.answer::<C>(self.call_bytes(C::NAME, C::PATH, limit, request.encode_to_vec()))
     }
 
     /// The same for a call that is answered by a stream.
@@ -114,8 +122,28 @@ impl Operator {
     }
 
     /// A call that looks at no digest.
-    pub(super) async fn ask<C: Call>(&self, limit: Duration, request: &C) -> Result<C::Answer, OperatorError> {
-        send(self.client(), limit, &self.url, request).await
+    pub(super) fn ask<C: Call>(&self, limit: Duration, request: &C) -> impl Answered<C::Answer> + use<'_, C> {
+        self.answer::<C>(self.ask_bytes(C::NAME, C::PATH, limit, request.encode_to_vec()))
+    }
+
+    fn answer<C: Call>(&self, bytes: Asked<'_>) -> impl Answered<C::Answer> {
+        bytes.map(|bytes| decode(C::NAME, &self.url, bytes?))
+    }
+
+    /// What all calls share, without their messages: it is in the library once (docs/adr/0008-size.md).
+    fn call_bytes(&self, call: &'static str, path: &'static str, limit: Duration, request: Vec<u8>) -> Asked<'_> {
+        Box::pin(async move {
+            match self.ask_bytes(call, path, limit, request.clone()).await {
+                Err(error) if self.settings_changed(call, &error).await? => {
+                    self.ask_bytes(call, path, limit, request).await
+                }
+                other => other,
+            }
+        })
+    }
+
+    fn ask_bytes(&self, call: &'static str, path: &'static str, limit: Duration, request: Vec<u8>) -> Asked<'_> {
+        Box::pin(send(self.client(), call, path, limit, &self.url, request))
     }
 
     /// Whether this is why a call was refused; then the settings are fetched.
@@ -129,8 +157,19 @@ impl Operator {
     }
 }
 
-async fn send<C: Call>(client: Client, limit: Duration, url: &str, request: &C) -> Result<C::Answer, OperatorError> {
-    limited(C::NAME, limit, url, client.send(request)).await
+async fn send(
+    client: Client,
+    call: &'static str,
+    path: &'static str,
+    limit: Duration,
+    url: &str,
+    request: Vec<u8>,
+) -> Result<Bytes, OperatorError> {
+    limited(call, limit, url, client.send(path, request)).await
+}
+
+fn decode<M: Message + Default>(call: &'static str, url: &str, bytes: Bytes) -> Result<M, OperatorError> {
+    calls::decode(bytes).map_err(|status| from_status(call, url, &status))
 }
 
 fn endpoint(url: &str) -> Result<Endpoint, String> {

@@ -6,7 +6,7 @@ use bitcoin::Txid;
 use prost::Message;
 
 use super::wire;
-use crate::channel::ChannelError;
+use crate::channel::{ChannelError, or};
 
 /// arkd's error codes that this library tells apart.
 pub mod code {
@@ -181,7 +181,10 @@ pub enum OperatorError {
     Veto { why: String },
     /// What can spend the inputs has been sent, and then the end did not come: the batch may go through all the same.
     /// Look at the commitment transaction (where it is known) and at the inputs before they are used again.
-    #[error("whether the batch went through is not known (commitment transaction {commitment:?}): {cause}")]
+    #[error(
+        "whether the batch went through is not known (commitment transaction {}): {cause}",
+        or(commitment, "not known")
+    )]
     OutcomeUnknown { commitment: Option<Txid>, cause: Box<OperatorError> },
     /// Our own rules were broken.
     #[error(transparent)]

@@ -9,6 +9,7 @@ use super::error::OperatorError;
 use super::{Operator, decode, intents, wire};
 use crate::channel::intent::Intent;
 use crate::channel::offchain::{OffchainTx, OperatorSignatures};
+use crate::task;
 
 /// arkd checks every signature before it answers.
 const SUBMIT_LIMIT: Duration = Duration::from_secs(30);
@@ -98,10 +99,10 @@ impl Operator {
         };
         let operator = self.clone();
         // A task of its own, without a deadline on the wire: the connection's keepalive ends it when it is dead.
-        let running = tokio::spawn(async move { operator.call(Duration::from_secs(3600), &request).await });
+        let running = task::answered(async move { operator.call(Duration::from_secs(3600), &request).await });
         match tokio::time::timeout(FINALIZE_WAIT, running).await {
-            Ok(Ok(result)) => result.map(drop),
-            Ok(Err(_)) => Err(OperatorError::StreamEnded { why: "the runtime is shutting down".into() }),
+            Ok(Some(result)) => result.map(drop),
+            Ok(None) => Err(OperatorError::StreamEnded { why: "the runtime is shutting down".into() }),
             Err(_) => Err(OperatorError::Timeout { call: CALL, seconds: FINALIZE_WAIT.as_secs() }),
         }
     }

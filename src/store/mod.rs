@@ -114,31 +114,55 @@ impl Store {
 
     /// Runs `f` on one consistent state of the file. Do not call the store inside `f`: it would wait for itself.
     pub fn read<R, E: From<StoreError>>(&self, f: impl FnOnce(&Db<'_>) -> Result<R, E>) -> Result<R, E> {
-        let held = self.turn()?;
-        let file = held.open()?;
-        let transaction = Transaction::begin(&file.connection, "BEGIN DEFERRED")?;
-        let answer = f(&Db::new(&file.connection, false));
-        drop(transaction);
-        answer
+        let mut f = Some(f);
+        let mut answer = None;
+        self.reading(&mut |db| answer = f.take().map(|f| f(db)))?;
+        answer.unwrap_or_else(|| Err(StoreError::Closed.into()))
     }
 
     /// Runs `f` as one transaction: all of it is on disk when this returns `Ok`, and nothing of it when `f` or the
     /// commit fails. No other writer, in this process or another, comes between. Do not call the store inside `f`.
     /// [`StoreError::Moved`] means that the file was moved or deleted meanwhile: nothing may rest on the transaction.
     pub fn write<R, E: From<StoreError>>(&self, f: impl FnOnce(&Db<'_>) -> Result<R, E>) -> Result<R, E> {
+        let mut f = Some(f);
+        let mut answer = None;
+        let written = self.writing(&mut |db| {
+            answer = f.take().map(|f| f(db));
+            matches!(answer, Some(Ok(_)))
+        });
+        match answer {
+            Some(Ok(answer)) => written.map(|()| answer).map_err(E::from),
+            Some(failed) => failed,
+            None => Err(written.err().unwrap_or(StoreError::Closed).into()),
+        }
+    }
+
+    /// What every look shares, whatever it answers: it is in the library once (docs/adr/0008-size.md).
+    fn reading(&self, f: &mut dyn FnMut(&Db<'_>)) -> Result<(), StoreError> {
+        let held = self.turn()?;
+        let file = held.open()?;
+        let transaction = Transaction::begin(&file.connection, "BEGIN DEFERRED")?;
+        f(&Db::new(&file.connection, false));
+        drop(transaction);
+        Ok(())
+    }
+
+    /// What every transaction shares. `f` says whether to commit.
+    fn writing(&self, f: &mut dyn FnMut(&Db<'_>) -> bool) -> Result<(), StoreError> {
         let change = self.changes.begin();
         let held = self.turn()?;
         let file = held.open()?;
         file.place.check()?;
         let transaction = Transaction::begin(&file.connection, "BEGIN IMMEDIATE")?;
         let db = Db::new(&file.connection, true);
-        let answer = f(&db)?;
+        if !f(&db) {
+            return Ok(());
+        }
         transaction.commit()?;
         if db.committed() {
             change.happened();
         }
-        file.place.check()?;
-        Ok(answer)
+        file.place.check()
     }
 
     /// Waits until something was changed through this store after version `seen`, and answers the version it is now;

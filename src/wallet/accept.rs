@@ -14,6 +14,7 @@ use crate::channel::{ChannelId, Delay, OperatorInfo};
 use crate::log::note;
 use crate::operator::{BatchObserver, BatchOutcome, CosignPlan, CosignStream, Veto, cosign, open_cosign_stream};
 use crate::store::{Db, Flow, FlowKind, Role, StoreError};
+use crate::task::Work;
 
 use bitcoin::TxOut;
 use bitcoin::hex::DisplayHex;
@@ -174,13 +175,14 @@ impl Wallet {
         let wallet = self.clone();
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
-        let handle = tasks.spawn(async move {
+        let work: Work = Box::pin(async move {
             // What went wrong is in the journal and the events, too.
             match wallet.cosign_until_end(id, data, plan, stream, resumed).await {
                 Ok(()) => note!(Info, "flow {}: co-signing has ended", id.as_hex()),
                 Err(error) => note!(Warn, "flow {}: co-signing has failed: {error}", id.as_hex()),
             }
         });
+        let handle = tasks.spawn(work);
         let mut running = self.cosigning.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|_, handle| !handle.is_finished());
         running.insert(id, handle);

@@ -3,7 +3,7 @@
 use bitcoin::{Amount, Txid};
 
 use crate::chain::ChainError;
-use crate::channel::{ChannelError, ChannelId};
+use crate::channel::{ChannelError, ChannelId, or};
 use crate::operator::OperatorError;
 use crate::store::{ChannelState, Role, StoreError};
 
@@ -68,7 +68,7 @@ pub enum WalletError {
         "the operator's checkpoint script changed: ask the payer to send its latest update again before closing channel {channel_id}"
     )]
     ReauthorisationNeeded { channel_id: ChannelId },
-    #[error("the other side was first: channel {channel_id} is spent by {spent_by:?}")]
+    #[error("the other side was first: channel {channel_id} is spent by {}", or(spent_by, "an unknown transaction"))]
     AlreadySpent { channel_id: ChannelId, spent_by: Option<Txid> },
     #[error("channel {channel_id} was paid {amount}: it is closed, not given back")]
     Paid { channel_id: ChannelId, amount: Amount },

@@ -22,6 +22,7 @@ use super::{ExitInfo, ExitReason, Settlement, Wallet, WalletError};
 use crate::chain::Tip;
 use crate::channel::ChannelId;
 use crate::store::{ChannelRow, ChannelState, FlowKind};
+use crate::task;
 
 pub use report::{ChannelChange, MaintenanceError, MaintenanceReport, MaintenanceTask};
 
@@ -326,9 +327,9 @@ impl Run {
         if Instant::now() >= self.deadline {
             return Err(Box::new(still_running()));
         }
-        match timeout_at(self.deadline, tokio::spawn(flow)).await {
-            Ok(Ok(done)) => done,
-            Ok(Err(_)) => Err(Box::new(WalletError::Closed)),
+        match timeout_at(self.deadline, task::answered(flow)).await {
+            Ok(Some(done)) => done,
+            Ok(None) => Err(Box::new(WalletError::Closed)),
             Err(_) => Err(Box::new(still_running())),
         }
     }

@@ -11,6 +11,7 @@ use crate::channel::script::default_vtxo;
 use crate::channel::{Channel, ChannelError, ChannelId, ChannelTerms, Delay, OperatorInfo, Party};
 use crate::log::note;
 use crate::store::{ChannelRecord, ChannelState, Db, FundingKind, OwnScript, Role, ScriptKind};
+use crate::task;
 
 /// So many key indexes beyond the counter are tried: without a backup it may be far behind.
 const INDEXES_AHEAD: u32 = 10_000;
@@ -56,8 +57,8 @@ impl Wallet {
         let wallet = self.clone();
         let (terms, known) = (offer.terms, info.clone());
         // Ten thousand keys take a second.
-        let side = tokio::task::spawn_blocking(move || wallet.side_of(&terms, &known)).await;
-        let side = side.map_err(|_| WalletError::Closed)??;
+        let side = task::blocking(move || wallet.side_of(&terms, &known)).await;
+        let side = side.ok_or(WalletError::Closed)??;
         let verified = self.verify_funding(&offer.terms, outpoint).await?;
         let kind = self.kind_of(&side, &verified)?;
         let (capacity, limit) = (offer.terms.capacity, self.config.max_preconfirmed);
