@@ -58,7 +58,8 @@ class ClosingTest {
         val ready = ReadyChannel(folder)
         val before = Handles.now()
         repeat(20) { round ->
-            val job = launch(start = CoroutineStart.UNDISPATCHED) { ready.payer.open() }
+            // Of one that was open before it was cancelled the caller is the owner.
+            val job = launch(start = CoroutineStart.UNDISPATCHED) { ready.payer.open().close() }
             java.util.concurrent.locks.LockSupport.parkNanos(round * 500_000L)
             job.cancelAndJoin()
         }
